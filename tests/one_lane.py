@@ -10,7 +10,8 @@ from processor.core.identity import Recalled
 from processor.core.services import Directory, Service
 from processor.kafka.writing import Outgoing
 from processor.wire.headers import source_of
-from processor.wire.records import Header, Headers, Parts, Record, Texts, filled
+from processor.wire.records import Headers, Record, Row
+from processor.wire.texts import record_of
 
 TOPIC_ID = "the list"
 
@@ -33,18 +34,10 @@ class Kept:
         """See ``Output``."""
         self.put_out.append(Outgoing(topic, key, value, headers or (), partition))
 
-    def fill(
-        self,
-        topic: str,
-        key: bytes,
-        headers: list[Header],
-        value: Parts,
-        more: tuple[tuple[str, Parts], ...],
-        texts: Texts,
-    ) -> None:
+    def fill(self, topic: str, rows: list[Row]) -> None:
         """See ``Output``."""
-        own = [(name, filled(parts, texts)) for name, parts in more]
-        self.put(topic, key, filled(value, texts), [*headers, *own])
+        for row in rows:
+            self.put(topic, *record_of(row))
 
     def copy(self, topic: str, records: Sequence[Record], headers: Headers) -> None:
         """See ``Output``."""

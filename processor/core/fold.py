@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+from processor.core.addresses import in_one_spelling
 from processor.core.batch_list import JOINED, BatchList, Origin
 from processor.core.blocks import Block, Blocks, Mark, Names, Place
 from processor.core.brakes import Brake, Replies, lately, with_reply
@@ -20,10 +21,12 @@ from processor.core.decide import (
 from processor.core.events import BlockChange, Cause, Event, ReplySend
 from processor.core.identity import (
     Handled,
+    OfMessage,
     brake_on,
     handled_command,
     handled_message,
     handled_unread,
+    ids_of_message,
     reply_to,
 )
 from processor.core.links import NOTHING, Met, Named, Way
@@ -60,16 +63,20 @@ class Hit:
     country: str | None
     # All that asks the list takes from these: see ``key_of``, ``handled_of`` and ``brake_for``.
     key: str = field(init=False, repr=False, compare=False)
+    ids: OfMessage = field(init=False, repr=False, compare=False)  # however it is spelled (R32)
     handled: Handled = field(init=False, repr=False, compare=False)
     brake: Brake = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         one, at_ms = self.message, self.message.arrival.appended_ms
         key = entry_of(one.account_sid, one.person)
-        set_ = object.__setattr__
-        set_(self, "key", key)
-        set_(self, "handled", _handled(one))
-        set_(self, "brake", brake_on(key, one.sender, self.match.kind, at_ms))
+        spelled = in_one_spelling(one.recipient)
+        ids = ids_of_message(one.account_sid, one.message_sid, spelled, one.sender)
+        # Set as at run time no ``value`` is frozen: ``object.__setattr__`` takes twice as long.
+        self.key = key  # type: ignore[misc]
+        self.ids = ids  # type: ignore[misc]
+        self.handled = Handled(ids[0], at_ms)  # type: ignore[misc]
+        self.brake = brake_on(key, one.sender, self.match.kind, at_ms)  # type: ignore[misc]
 
 
 def _handled(one: InboundMessage) -> Handled:

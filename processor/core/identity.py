@@ -2,13 +2,15 @@
 
 A carrier's ids are at most unique to that carrier. So account, sid, sender and recipient together
 identify a message, and every derived id is computed from all four.
+
+Compiled code hashes (``_digest.c``), where a compiler was found when the package was built.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from processor.core.addresses import in_one_spelling
 from processor.core.blocks import Place
@@ -20,6 +22,11 @@ from processor.core.messages import (
     entry_of,
 )
 
+try:
+    from processor.core import _digest as native
+except ImportError:  # pragma: no cover  # it was built where coverage is measured
+    native = None  # type: ignore[assignment]  # hashlib hashes
+
 _LETTERS = {Scope.ACCOUNT: "a", Scope.SERVICE: "m", Scope.SENDER: "s"}
 # A store compares 74 of the bits: enough that no two of a billion messages collide by chance.
 _HANDLED_BYTES = 10
@@ -27,15 +34,14 @@ _TAIL_BYTES, _TAIL_DIGITS = 8, 13  # so that an id of 64 characters has room for
 _TAIL_END = _HANDLED_BYTES + _TAIL_BYTES
 _SID_BYTES = 16
 _REPLY_BYTES = 4  # besides the brake's id and the time
-_KEPT = 8_192  # ids; a batch asks for those of each of its keywords several times
+_KEPT = 8_192  # ids; the full path asks for those of each keyword several times
 
 
-class _OfMessage(NamedTuple):
-    """A message's derived ids: parts of one digest that share no bytes."""
+OfMessage: TypeAlias = tuple[bytes, str, str]
+"""A message's ids: of the handled message, its tail, and the sid of its reply.
 
-    handled: bytes
-    tail: str
-    reply_sid: str
+They are parts of one digest that share no bytes.
+"""
 
 
 class Handled(NamedTuple):
@@ -54,7 +60,7 @@ class Recalled(NamedTuple):
 
 def tail_of(message: InboundMessage) -> str:
     """13 hexadecimal digits that distinguish a message from others with the same sid."""
-    return _of_message(*_parts(message)).tail
+    return _of_message(*_parts(message))[1]
 
 
 def id_behind(message: InboundMessage, what: str) -> str:
@@ -74,7 +80,7 @@ def text_id_of(message: InboundMessage) -> str:
 
 def reply_sid_of(message: InboundMessage) -> str:
     """The sid of the reply to a message, in the form of an ``SM`` sid."""
-    return _of_message(*_parts(message)).reply_sid
+    return _of_message(*_parts(message))[2]
 
 
 def change_id_of(cause_id: str, place: Place, *whose: str) -> str:
@@ -86,7 +92,7 @@ def change_id_of(cause_id: str, place: Place, *whose: str) -> str:
         whose: distinguish causes with the same id: account, and addresses of a message.
     """
     letter = "c" if place.carrier else _LETTERS[place.scope]
-    tail = _of_message(*whose[:1], cause_id, *whose[1:]).tail
+    _, tail, _ = _of_message(*whose[:1], cause_id, *whose[1:])
     if place.target:  # a cause may change the places of several services and senders
         tail = _tail(tail, place.target)
     return f"{cause_id}.{letter}.{tail}"
@@ -101,8 +107,8 @@ def handled_message(
     account_sid: str, message_sid: str, recipient: str, sender: str, at_ms: int
 ) -> Handled:
     """The record of a message that was handled; however its recipient is spelled (R32)."""
-    of = _of_message(account_sid, message_sid, in_one_spelling(recipient), sender)
-    return Handled(of.handled, at_ms)
+    id_, *_ = ids_of_message(account_sid, message_sid, in_one_spelling(recipient), sender)
+    return Handled(id_, at_ms)
 
 
 def handled_command(account_sid: str, command_id: str, redrives: int, at_ms: int) -> Handled:
@@ -143,14 +149,23 @@ def _parts(message: InboundMessage) -> tuple[str, str, str, str]:
     return message.account_sid, message.message_sid, message.recipient, message.sender
 
 
-@lru_cache(_KEPT)
-def _of_message(*parts: str) -> _OfMessage:
+def ids_of_message(*parts: str) -> OfMessage:
+    """The ids of a message.
+
+    Args:
+        parts: its account, sid, recipient and sender.
+    """
+    if native is not None:
+        return native.ids_of_message(*parts)
     digest = _digest(("message", *parts), _TAIL_END + _SID_BYTES)
-    return _OfMessage(
+    return (
         digest[:_HANDLED_BYTES],
         digest[_HANDLED_BYTES:_TAIL_END].hex()[:_TAIL_DIGITS],
         "SM" + digest[_TAIL_END:].hex(),
     )
+
+
+_of_message = lru_cache(_KEPT)(ids_of_message)
 
 
 @lru_cache(_KEPT)
@@ -160,4 +175,6 @@ def _tail(*parts: str) -> str:
 
 def _digest(parts: tuple[str, ...], size: int) -> bytes:
     # Sids and addresses are of one line, so no part can imitate the next.
+    if native is not None:
+        return native.digest(parts, size)
     return blake2b("\n".join(parts).encode(), digest_size=size).digest()

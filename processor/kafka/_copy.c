@@ -1,4 +1,4 @@
-/* Writes records as they lie in a batch: one by one, or copies of records that were fetched.
+/* Writes records as they lie in a batch: one by one, from forms, or copies of fetched records.
  *
  * Each copy has the same headers; the last one's value is the offset of the record that is copied.
  */
@@ -11,9 +11,13 @@
 /* The fields of kafka.fetched.FetchedRecord that are read here. */
 enum { OFFSET = 2, KEY = 5, VALUE = 6, RECORD_FIELDS = 8 };
 
+/* And of wire.records.FormRecord. */
+enum { LAID = 3, FORM_FIELDS = 4 };
+
 #define LONGEST_NUMBER 10
 #define MOST_DIGITS 20
 #define MOST_ROOM (1 << 30) /* bytes of a batch, so that no sum below overflows */
+#define MOST_PIECES 512     /* of a record of a form */
 
 static inline int
 size_of(int64_t number)
@@ -203,14 +207,11 @@ size_of_headers(PyObject *headers)
     return size;
 }
 
-/* A number of headers, and the first of them.
- *
- * They were measured, and nothing has run since that could change them.
- */
+/* The headers behind their number; they were measured, and nothing has run since. */
 static uint8_t *
-put_headers(uint8_t *at, PyObject *headers, Py_ssize_t count)
+put_headers(uint8_t *at, PyObject *headers)
 {
-    at = put_number(at, count);
+    at = put_number(at, PyList_GET_SIZE(headers));
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(headers); i++) {
         const char *name;
         Py_ssize_t length;
@@ -271,18 +272,41 @@ record(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
     uint8_t *at;
     PyObject *made = more < 0 ? NULL : begun(index, more, &at);
     if (made != NULL)
-        put_headers(put_piece(put_piece(at, key), value), headers, PyList_GET_SIZE(headers));
+        put_headers(put_piece(put_piece(at, key), value), headers);
     return made;
 }
 
-/* A part of a form: bytes, or the number of a text; NULL with an exception if it is neither. */
-static PyObject *
-part_of(PyObject *part, PyObject *texts)
+/* Bytes of a record, or a number (`at` is NULL) in as many bytes as it takes. */
+typedef struct {
+    const char *at;
+    Py_ssize_t length;
+} Piece;
+
+typedef struct {
+    Piece all[MOST_PIECES];
+    int count;
+    Py_ssize_t size; /* of all, in bytes */
+} Pieces;
+
+/* Add a piece; -1 with an exception where it has no room. */
+static inline int
+add_piece(Pieces *pieces, const char *at, Py_ssize_t length)
 {
-    if (PyBytes_Check(part))
-        return part;
-    if (PyLong_Check(part)) {
-        Py_ssize_t number = PyLong_AsSsize_t(part);
+    if (pieces->count >= MOST_PIECES) {
+        PyErr_SetString(PyExc_OverflowError, "a form has too many parts");
+        return -1;
+    }
+    pieces->all[pieces->count++] = (Piece){at, length};
+    pieces->size = sum_of(pieces->size, at == NULL ? size_of(length) : length);
+    return pieces->size < 0 ? -1 : 0;
+}
+
+/* The text that fills a hole; NULL with an exception if there is none. */
+static inline PyObject *
+text_of(PyObject *hole, PyObject *texts)
+{
+    if (PyLong_Check(hole)) {
+        Py_ssize_t number = PyLong_AsSsize_t(hole);
         if (number >= 0 && number < PyTuple_GET_SIZE(texts)
             && PyBytes_Check(PyTuple_GET_ITEM(texts, number)))
             return PyTuple_GET_ITEM(texts, number);
@@ -292,107 +316,142 @@ part_of(PyObject *part, PyObject *texts)
     return NULL;
 }
 
-/* Bytes of filled parts; -1 with an exception. */
-static Py_ssize_t
-length_of_parts(PyObject *parts, PyObject *texts)
+/* Add what is laid out as copying.py says; -1 with an exception. */
+static int
+add_parts(Pieces *pieces, PyObject *parts, PyObject *texts, int may_nest)
 {
-    Py_ssize_t length = 0;
-    if (!PyTuple_Check(parts)) {
-        PyErr_SetString(PyExc_TypeError, "the parts of a form are a tuple");
-        return -1;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts); i++) {
+        PyObject *part = PyTuple_GET_ITEM(parts, i);
+        if (PyTuple_Check(part) && may_nest) {
+            int own = pieces->count;
+            Py_ssize_t before = pieces->size;
+            if (add_piece(pieces, NULL, 0) || add_parts(pieces, part, texts, 0))
+                return -1;
+            Py_ssize_t length = pieces->size - before - size_of(0);
+            pieces->all[own].length = length;
+            pieces->size = sum_of(pieces->size, size_of(length) - size_of(0));
+            if (pieces->size < 0)
+                return -1;
+            continue;
+        }
+        if (!PyBytes_Check(part))
+            part = text_of(part, texts);
+        if (part == NULL
+            || add_piece(pieces, PyBytes_AS_STRING(part), PyBytes_GET_SIZE(part)))
+            return -1;
     }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts) && length >= 0; i++) {
-        PyObject *part = part_of(PyTuple_GET_ITEM(parts, i), texts);
-        length = part == NULL ? -1 : sum_of(length, PyBytes_GET_SIZE(part));
-    }
-    return length;
+    return 0;
 }
 
-/* The parts were measured, and nothing has run since that could change them. */
 static uint8_t *
-put_parts(uint8_t *at, PyObject *parts, PyObject *texts)
+put_pieces(uint8_t *at, const Pieces *pieces)
 {
-    at = put_number(at, length_of_parts(parts, texts));
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(parts); i++) {
-        PyObject *part = part_of(PyTuple_GET_ITEM(parts, i), texts);
-        memcpy(at, PyBytes_AS_STRING(part), (size_t)PyBytes_GET_SIZE(part));
-        at += PyBytes_GET_SIZE(part);
+    for (int i = 0; i < pieces->count; i++) {
+        const Piece *one = &pieces->all[i];
+        if (one->at == NULL) {
+            at = put_number(at, one->length);
+            continue;
+        }
+        memcpy(at, one->at, (size_t)one->length);
+        at += one->length;
     }
     return at;
 }
 
-/* Name and parts of a header of a form; 0 with an exception if it is none. */
+typedef struct {
+    uint8_t *at;
+    Py_ssize_t length, room;
+} Written;
+
+/* Room for so many further bytes, twice as much where it grows; -1 with an exception. */
 static int
-form_header_at(PyObject *form, Py_ssize_t index, const char **name, Py_ssize_t *length,
-               PyObject **parts)
+make_room(Written *written, Py_ssize_t more)
 {
-    PyObject *header = PyTuple_GET_ITEM(form, index);
-    if (PyTuple_Check(header) && PyTuple_GET_SIZE(header) == 2
-        && PyUnicode_Check(PyTuple_GET_ITEM(header, 0))) {
-        *parts = PyTuple_GET_ITEM(header, 1);
-        return (*name = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(header, 0), length)) != NULL;
+    Py_ssize_t needed = sum_of(written->length, more);
+    if (needed <= written->room)
+        return needed < 0 ? -1 : 0;
+    uint8_t *at = PyMem_Realloc(written->at, 2 * (size_t)needed);
+    if (at == NULL) {
+        PyErr_NoMemory();
+        return -1;
     }
-    PyErr_SetString(PyExc_TypeError, "not a header of a form");
+    written->at = at;
+    written->room = 2 * needed;
     return 0;
 }
 
-/* Bytes of headers, of those of a form behind them, and of their number; -1 with an exception. */
-static Py_ssize_t
-size_of_all_headers(PyObject *headers, PyObject *form, PyObject *texts)
+/* A form as it lies in a batch, and the texts that fill it; 0 with an exception if it is no row. */
+static int
+parts_of_row(PyObject *row, PyObject **laid, PyObject **texts)
 {
-    Py_ssize_t size = size_of_headers(headers), length, more;
-    size = sum_of(size, LONGEST_NUMBER); /* their number may take more bytes */
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(form) && size >= 0; i++) {
-        const char *name;
-        PyObject *parts;
-        if (!form_header_at(form, i, &name, &length, &parts)
-            || (more = length_of_parts(parts, texts)) < 0)
-            return -1;
-        size = sum_of(sum_of(size, size_of(length) + size_of(more)), sum_of(length, more));
+    if (PyTuple_Check(row) && PyTuple_GET_SIZE(row) == 2) {
+        PyObject *form = PyTuple_GET_ITEM(row, 0);
+        *texts = PyTuple_GET_ITEM(row, 1);
+        if (PyTuple_Check(form) && PyTuple_GET_SIZE(form) == FORM_FIELDS && PyTuple_Check(*texts)) {
+            *laid = PyTuple_GET_ITEM(form, LAID);
+            if (PyTuple_Check(*laid))
+                return 1;
+        }
     }
-    if (size < 0)
+    PyErr_SetString(PyExc_TypeError, "not a form and its texts");
+    return 0;
+}
+
+/* Write a row as the record of this index: 1, 0 where there is no room, -1 with an exception. */
+static int
+put_row(Written *written, PyObject *row, Py_ssize_t index, Py_ssize_t room)
+{
+    Pieces pieces;
+    pieces.count = 0;
+    pieces.size = 2 + size_of(index); /* attributes, and no time behind the batch's: a byte each */
+    PyObject *laid, *texts;
+    if (!parts_of_row(row, &laid, &texts) || add_parts(&pieces, laid, texts, 1))
         return -1;
-    Py_ssize_t count = PyList_GET_SIZE(headers);
-    return size - LONGEST_NUMBER - size_of(count) + size_of(count + PyTuple_GET_SIZE(form));
+    Py_ssize_t size = size_of(pieces.size) + pieces.size;
+    if (index > 0 && size > room - written->length)
+        return 0;
+    if (make_room(written, size))
+        return -1;
+    uint8_t *at = put_number(written->at + written->length, pieces.size);
+    *at++ = 0;
+    *at++ = 0;
+    put_pieces(put_number(at, index), &pieces);
+    written->length += size;
+    return 1;
 }
 
 static PyObject *
-filled(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+fill(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
-    if (count != 6 || !is_piece(arguments[1]) || !PyList_Check(arguments[2])
-        || !PyTuple_Check(arguments[4]) || !PyTuple_Check(arguments[5])) {
-        PyErr_SetString(PyExc_TypeError, "filled(index, key, headers, value, more, texts)");
+    if (count != 4 || !PyList_Check(arguments[2])) {
+        PyErr_SetString(PyExc_TypeError, "fill(index, room, rows, first)");
         return NULL;
     }
-    PyObject *key = arguments[1], *headers = arguments[2], *value = arguments[3];
-    PyObject *form = arguments[4], *texts = arguments[5];
-    Py_ssize_t index = PyLong_AsSsize_t(arguments[0]);
-    if (index == -1 && PyErr_Occurred())
+    Py_ssize_t index = PyLong_AsSsize_t(arguments[0]), room = PyLong_AsSsize_t(arguments[1]);
+    Py_ssize_t first = PyLong_AsSsize_t(arguments[3]);
+    if (PyErr_Occurred())
         return NULL;
-    Py_ssize_t length = length_of_parts(value, texts);
-    Py_ssize_t more = length < 0 ? -1 : size_of_all_headers(headers, form, texts);
-    more = sum_of(sum_of(more, size_of_piece(key)), sum_of(length, size_of(length)));
-    uint8_t *at;
-    PyObject *made = more < 0 ? NULL : begun(index, more, &at);
-    if (made == NULL)
+    if (index < 0 || index > MOST_ROOM || first < 0) {
+        PyErr_SetString(PyExc_ValueError, "no such index");
         return NULL;
-    at = put_parts(put_piece(at, key), value, texts);
-    at = put_headers(at, headers, PyList_GET_SIZE(headers) + PyTuple_GET_SIZE(form));
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(form); i++) {
-        const char *name;
-        PyObject *parts;
-        form_header_at(form, i, &name, &length, &parts);
-        at = put_number(at, length);
-        memcpy(at, name, (size_t)length);
-        at = put_parts(at + length, parts, texts);
     }
+    Written written = {NULL, 0, 0};
+    Py_ssize_t row = first;
+    int was_put = 1;
+    while (row < PyList_GET_SIZE(arguments[2])
+           && (was_put = put_row(&written, PyList_GET_ITEM(arguments[2], row),
+                                 index + row - first, room)) > 0)
+        row++;
+    PyObject *made = was_put < 0 ? NULL
+                                 : Py_BuildValue("(y#n)", written.at ? (char *)written.at : "",
+                                                 written.length, row - first);
+    PyMem_Free(written.at);
     return made;
 }
 
 static PyMethodDef methods[] = {
-    {"filled", (PyCFunction)(void (*)(void))filled, METH_FASTCALL,
-     "filled(index, key, headers, value, more, texts): a record whose value and further headers\n"
-     "are parts of a form: bytes, and numbers of texts."},
+    {"fill", (PyCFunction)(void (*)(void))fill, METH_FASTCALL,
+     "fill(index, room, rows, first): records of forms from the first row on, and how many."},
     {"record", (PyCFunction)(void (*)(void))record, METH_FASTCALL,
      "record(index, key, value, headers): a record of a batch, its length before it."},
     {"copies", copies, METH_VARARGS,

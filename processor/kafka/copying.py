@@ -13,7 +13,7 @@ from aiokafka.record.util import encode_varint
 from processor.kafka.checksum import seal
 from processor.kafka.fetched import FetchedRecord
 from processor.wire.headers import SOURCE
-from processor.wire.records import Header, Headers, Parts, Record, Texts
+from processor.wire.records import FormRecord, Header, Headers, Laid, Parts, Record, Row
 
 try:
     from processor.kafka import _copy as native
@@ -59,16 +59,23 @@ class TransactionBatch:
         """Take a record; None: it is full."""
         return self._add(native.record(self._count, key, value, headers or []))
 
-    def fill(
-        self,
-        key: bytes,
-        headers: list[Header],
-        value: Parts,
-        more: tuple[tuple[str, Parts], ...],
-        texts: Texts,
-    ) -> bool | None:
-        """Take a record with holes, see ``Output``; None: it is full."""
-        return self._add(native.filled(self._count, key, headers, value, more, texts))
+    def fill(self, rows: list[Row], first: int) -> int:
+        """Take records with holes, as many as have room.
+
+        Args:
+            rows: see ``Output``.
+            first: index of the first row to take.
+
+        Returns:
+            How many it took; it is full if some are left.
+        """
+        records, count = native.fill(self._count, self._room, rows, first)
+        self._room -= len(records)
+        if count:
+            self._records.append(records)
+            self._count += count
+        self._closed = self._closed or first + count < len(rows)
+        return count
 
     def _add(self, record: bytes) -> bool | None:
         self._room -= len(record)
@@ -114,6 +121,40 @@ class TransactionBatch:
 def new_batch(at_ms: int, most_bytes: int) -> TransactionBatch | None:
     """An empty batch; None without compiled code, as aiokafka's is faster then."""
     return TransactionBatch(at_ms, most_bytes) if native is not None else None
+
+
+def form_record(key: Parts, value: Parts, headers: tuple[tuple[str, Parts], ...]) -> FormRecord:
+    """A record with holes."""
+    return FormRecord(key, value, headers, laid_out(key, value, headers))
+
+
+def laid_out(key: Parts, value: Parts, headers: tuple[tuple[str, Parts], ...]) -> Laid:
+    """A record with holes as it lies in a batch, behind its index; one part between two holes."""
+    laid: list[bytes | int | Parts] = [*_laid(key), *_laid(value), _number(len(headers))]
+    for name, parts in headers:
+        laid += (*_laid((name.encode(),)), *_laid(parts))
+    joined: list[bytes | int | Parts] = []
+    for part in laid:
+        if joined and isinstance(part, bytes) and isinstance(last := joined[-1], bytes):
+            joined[-1] = last + part
+        else:
+            joined.append(part)
+    return tuple(joined)
+
+
+def _laid(parts: Parts) -> Laid:
+    """A piece behind its length; the length of a piece with holes is known when they are filled."""
+    known = [part for part in parts if isinstance(part, bytes)]
+    if len(known) < len(parts):
+        return (parts,)
+    whole = b"".join(known)
+    return _number(len(whole)), whole
+
+
+def _number(number: int) -> bytes:
+    out = bytearray()
+    encode_varint(number, out.append)
+    return bytes(out)
 
 
 def can_copy(records: Sequence[Record]) -> bool:

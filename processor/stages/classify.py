@@ -22,6 +22,7 @@ from processor.core.messages import (
 )
 from processor.core.messages import InboundMessage as Message
 from processor.core.partitions import partition_of
+from processor.core.policy import Match
 from processor.core.services import Directory, Handling
 from processor.core.suspected import TierPolicy
 from processor.errors import RecordError
@@ -35,7 +36,7 @@ from processor.wire.headers import arrival_of, was_sent_on
 from processor.wire.json_values import MAX_VALUE_BYTES
 from processor.wire.quick_reader import Known
 from processor.wire.records import Record
-from processor.wire.screening import Glances, doubtful_messages
+from processor.wire.screening import Glances, doubtful_messages, sure_message
 from processor.wire.spellings import is_recipient
 from processor.wire.topics import Topics
 from processor.wire.ways import checked, way_in
@@ -91,15 +92,20 @@ class Classifier:
         ordinary = directory.has_webhooks
         # A valid message without a keyword comes to nothing, unless an application wants it.
         glance = self._ear.glance(directory)
-        records, in_other_words = doubtful_messages(
+        records, in_other_words, in_keywords = doubtful_messages(
             records, self._inbound_messages, directory.prefilter, directory.webhooks, glance
         )
-        pairs: list[Pair] = []
+        heard_of_all: dict[int, Pair] = {
+            id(record): (record, hit)
+            for record in in_keywords
+            if (hit := _sure_hit(record, directory))
+        }
 
         def refuse(record: Record, why: str) -> None:
             found.aside.append((record, why))
 
-        read = read_all(records, self._read, refuse)
+        others = [record for record in records if id(record) not in heard_of_all]
+        read = read_all(others, self._read, refuse)
         items = [
             None if id(record) in in_other_words else _command_or_hit(one, directory, record)
             for record, one in read
@@ -115,9 +121,10 @@ class Classifier:
             if heard is None:
                 continue
             try:
-                pairs.append((record, self._on_its_way(heard, record)))
+                heard_of_all[id(record)] = record, self._on_its_way(heard, record)
             except RecordError as error:
                 refuse(record, str(error))
+        pairs = [heard_of_all[id(record)] for record in records if id(record) in heard_of_all]
         # The partition matters only for a message that has an effect.
         recipients = [subscriber_of(key_of(item)) for _, item in pairs]
         found.good = placed(pairs, recipients, self._partitions, into(found))
@@ -275,19 +282,40 @@ def hit_of(read: InboundMessage, directory: Directory, record: Record | None = N
         directory: the configuration.
         record: that held it; None: it comes from no topic.
     """
-    body = read.body
-    if not directory.may_match(body):
+    if not directory.may_match(read.body):
         return None
     handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
-    policy = handling.policy
-    if policy is None or not is_recipient(read.from_):
+    found = _match(handling, read.from_, read.body, read.from_country)
+    if found is None:
         return None
-    country = read.from_country or _country(read.from_, handling)
-    match = policy.match(body, country)
-    if match is None:
-        return None
+    match, country = found
     arrival = None if record is None else arrival_of(record)
     return Hit(inbound_messages.message_of(read, arrival), match, handling, country)
+
+
+def _sure_hit(record: Record, directory: Directory) -> Hit | None:
+    """As ``hit_of``, of a record that the prefilter let through; None also where a model is needed.
+
+    Its message names no user id, and has come no way but the straight one.
+    """
+    message = sure_message(record)
+    if message is None:
+        return None
+    handling = directory.handling(message.account_sid, message.service_sid, message.sender)
+    found = _match(handling, message.recipient, message.body, message.from_country)
+    return Hit(message, found[0], handling, found[1]) if found else None
+
+
+def _match(
+    handling: Handling, recipient: str, body: str, said_country: str | None
+) -> tuple[Match, str | None] | None:
+    """The keyword that a body is, and the recipient's country if it was asked for."""
+    policy = handling.policy
+    if policy is None or not is_recipient(recipient):
+        return None
+    country = said_country or _country(recipient, handling)
+    match = policy.match(body, country)
+    return None if match is None else (match, country)
 
 
 def read_of(read: InboundMessage, directory: Directory, ear: Ear) -> Hit | Reported | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -21,14 +22,15 @@ from processor.core.identity import Handled, reply_to
 from processor.core.links import Step
 from processor.core.messages import OptOutType, UnreadStop, subscriber_of
 from processor.stages.classify import Classified, Pair
-from processor.stages.forms import Form, Rendered, texts_of
+from processor.stages.forms import Form, Rendered
 from processor.stages.records import refuse_output, send_along, send_on, to_dead_letters
 from processor.stages.tracing import BatchTraces
 from processor.wire import blocks as wire_blocks
 from processor.wire import events
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.headers import config_of, kept, source_of
-from processor.wire.records import Header, Output, Record, Texts, filled
+from processor.wire.records import Header, Output, Record, Row, Texts
+from processor.wire.texts import filled, texts_of
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,24 @@ class Told(NamedTuple):
     after: dict[str, bytes | None]  # entry key to packed blocks; None where none is left
     handled: list[Handled]  # messages and commands
     replied: dict[bytes, Replies]  # by brake
+
+
+class _Rows:
+    """Records of forms by topic, put out together. Each topic keeps the order of the batch."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self.of: dict[str, list[Row]] = defaultdict(list)
+
+    def put(self, topic: str) -> None:
+        """Put out those of a topic, as another record comes behind them."""
+        if rows := self.of.pop(topic, None):
+            self._out.fill(topic, rows)
+
+    def put_all(self) -> None:
+        """Put out those of all topics."""
+        for topic in list(self.of):
+            self.put(topic)
 
 
 class MatchOutputs:
@@ -88,46 +108,43 @@ class MatchOutputs:
         told = Told([], [], [], {}, [*folded.handled], {**folded.replied})
         for index, way in folded.onward.items():
             send_along(out, pairs[index][0], way, self._partitions)
-        written = str(mark).encode()
-        header: list[Header] = [(wire_blocks.MARK_HEADER, written)]
-        of_all = [*header, config_of(config)]
-        entries: dict[str, bytes | None] = {}
+        header: Header = (wire_blocks.MARK_HEADER, written := str(mark).encode())
+        of_all = [header, decided_under := config_of(config)]
+        of_batch = written, decided_under[1] or b""
+        rows = _Rows(out)
         for index, ((record, item), decision) in enumerate(
             zip(pairs, folded.decisions, strict=True)
         ):
             if (form := forms.get(index)) and isinstance(item, Hit):
-                texts = texts_of(item.message, written)
-                self._put_form(form, item, texts, [*of_all, source_of(record)], out, told)
-                if form.entry:
-                    entries[item.key] = filled(form.entry, texts)
+                self._put_form(
+                    form, item, texts_of(item, record.offset, of_batch + form.own), rows, told
+                )
             elif decision:
-                self._put_events(record, item, decision, of_all, traces, out, told)
+                self._put_events(record, item, decision, of_all, traces, rows, out, told)
             else:
                 continue
             if isinstance(item, Hit) and item.match.kind is OptOutType.STOP:
                 told.stopped_ms.append(record.timestamp)
+        rows.put_all()
         for changed, blocks in folded.changed.items():
             names = folded.names.get(changed, NO_NAMES)
             is_left = blocks or names != NO_NAMES
             told.after[changed] = wire_blocks.pack(blocks, names) if is_left else None
-            entries[changed] = wire_blocks.write_entry(changed, blocks, names)
-        for changed, entry in entries.items():
-            refuse_output(None, entry, header)
-            out.put(self._topics.block_list, changed.encode(), entry, header)
+            entry = wire_blocks.write_entry(changed, blocks, names)
+            refuse_output(None, entry, [header])
+            out.put(self._topics.block_list, changed.encode(), entry, [header])
         return told
 
-    def _put_form(
-        self, form: Form, hit: Hit, texts: Texts, headers: list[Header], out: Output, told: Told
-    ) -> None:
-        """Put out a message that a form fits, but for its entry."""
-        key = subscriber_of(hit.key).encode()
-        for topic, value, more in form.records:
-            out.fill(topic, key, headers, value, more, texts)
+    def _put_form(self, form: Form, hit: Hit, texts: Texts, rows: _Rows, told: Told) -> None:
+        """Put out a message that a form fits."""
+        for topic, record in form.records:
+            rows.of[topic].append((record, texts))
         told.matched.append(form.notification)
         told.handled.append(hit.handled)
         if form.is_answered:
             told.replied[hit.brake.id] = (reply_to(hit.handled),)
-        if form.packed:
+        if form.entry and form.packed:
+            rows.of[self._topics.block_list].append((form.entry, texts))
             told.after[hit.key] = filled(form.packed, texts)
 
     def _put_events(
@@ -137,6 +154,7 @@ class MatchOutputs:
         decision: Sequence[Event],
         of_all: Sequence[Header],
         traces: BatchTraces,
+        rows: _Rows,
         out: Output,
         told: Told,
     ) -> None:
@@ -152,6 +170,7 @@ class MatchOutputs:
             topic, value, headers = self.render(event)
             headers = [*of_record, *headers]
             refuse_output(key, value, headers)
+            rows.put(topic)
             out.put(topic, key, value, headers)
             if isinstance(event, OptOutNotification):
                 told.matched.append(event)

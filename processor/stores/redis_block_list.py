@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, TypeVar
 
 import orjson
@@ -39,6 +40,8 @@ _LOOKED_AT = _SPANS + 2  # spans in which an id may be: brokers' clocks differ a
 _CLOCKS_DIFFER_MS = 60_000
 _REPLIES_KEPT_MS = 3 * _HOUR_MS  # the least, after a write to an hour's hash
 _BUCKETS = 1_024  # strings of ids in a span: an id costs 8 bytes, and its share of a key
+# The name of the bucket of an id, by the id's first two bytes.
+_BUCKET_NAMES = [str(number) for number in range(_BUCKETS)] * ((1 << 16) // _BUCKETS)
 _CLAIM: Script[Sequence[object]] = Script(scripts.CLAIM)
 # Of `_READ` each key that has an entry is an index and a value, in turn; so is each brake.
 _READ: Script[tuple[Sequence[object], list[Any], list[int], bytes, list[bytes]]] = Script(
@@ -78,20 +81,21 @@ class RedisBlockList:
         """The keys of the strings in which ids may be, had they been handled before."""
         name, span_ms = self._key(partition, "handled"), self._span_ms
         early_ms = min(_CLOCKS_DIFFER_MS, span_ms)
-        heads: dict[int, list[str]] = {}  # of the keys, by the latest span; a batch has one or two
         keys: list[str] = []
-        for one in handled:
-            latest = (one.at_ms + early_ms) // span_ms
-            if latest not in heads:
-                spans = range(latest - _LOOKED_AT + 1, latest + 1)
-                heads[latest] = [f"{name}:{span}:" for span in spans]
-            bucket = str(_bucket_of(one))
-            keys += [head + bucket for head in heads[latest]]
+        # Each run of a latest span at once; a batch has few.
+        for latest, ones in groupby(handled, lambda one: (one.at_ms + early_ms) // span_ms):
+            spans = range(latest - _LOOKED_AT + 1, latest + 1)
+            heads = [f"{name}:{span}:" for span in spans]
+            buckets = [_BUCKET_NAMES[id_[0] << 8 | id_[1]] for id_, _ in ones]
+            keys += [head + bucket for bucket in buckets for head in heads]
         return keys
 
     def _put_into(self, partition: int, handled: Iterable[Handled]) -> list[str]:
         name, span_ms = self._key(partition, "handled"), self._span_ms
-        return [f"{name}:{one.at_ms // span_ms}:{_bucket_of(one)}" for one in handled]
+        return [
+            f"{name}:{at_ms // span_ms}:{_BUCKET_NAMES[id_[0] << 8 | id_[1]]}"
+            for id_, at_ms in handled
+        ]
 
     def _hour_keys(self, partition: int, hours: Iterable[int]) -> list[str]:
         return [self._key(partition, f"replied:{hour}") for hour in hours]
@@ -204,7 +208,7 @@ class RedisBlockList:
             batch.epoch,
             str(batch.expected),
             str(batch.mark),
-            undo_record(batch),
+            undo_record(batch, hours),
             str(batch.config or ""),
             _joined(batch.handled),
             self._kept_ms,
@@ -350,8 +354,13 @@ def _text(field: object) -> str | None:
     return field.decode() if isinstance(field, bytes) and field else None
 
 
-def undo_record(batch: BatchWrite) -> bytes:
-    """The entries that a batch changed, as they were before."""
+def undo_record(batch: BatchWrite, hours: reply_hours.Hours) -> bytes:
+    """The entries that a batch changed, as they were before.
+
+    Args:
+        batch: as it is written.
+        hours: of the replies that it counts, see ``reply_hours.placed``.
+    """
     return orjson.dumps(
         {
             "format": FORMAT.written,
@@ -362,15 +371,11 @@ def undo_record(batch: BatchWrite) -> bytes:
             "handled": [[one.id.hex(), one.at_ms] for one in batch.handled],
             "replied": [
                 [hour, brake.hex(), value.hex()]
-                for hour, values in _replied_before(batch).items()
+                for hour, values in reply_hours.undoing(hours, batch.replied_before).items()
                 for brake, value in values.items()
             ],
         }
     )
-
-
-def _replied_before(batch: BatchWrite) -> reply_hours.Hours:
-    return reply_hours.undoing(reply_hours.placed(batch.replied), batch.replied_before)
 
 
 def undo_of(
@@ -388,10 +393,6 @@ def undo_of(
     for hour, brake, value in said.get("replied", ()):
         replied.setdefault(hour, {})[bytes.fromhex(brake)] = bytes.fromhex(value)
     return before, handled, replied
-
-
-def _bucket_of(one: Handled) -> int:
-    return (one.id[0] << 8 | one.id[1]) % _BUCKETS
 
 
 def _joined(handled: Iterable[Handled]) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 from processor.core.brakes import (
     CLOCKS_DIFFER_MS,
@@ -35,10 +36,18 @@ def hour_of(at_ms: int) -> int:
 def asked_of(brakes: Iterable[Brake]) -> Mapping[int, Sequence[bytes]]:
     """Hour to the brakes that may have replies there which count."""
     asked: dict[int, dict[bytes, None]] = defaultdict(dict)
-    for id_, at_ms in brakes:
-        for hour in range(hour_of(at_ms) - 1, hour_of(at_ms + CLOCKS_DIFFER_MS) + 1):
-            asked[hour][id_] = None
+    # Each run of the same hours at once; a batch has few.
+    for (first, last), ones in groupby(brakes, _hours_of):
+        ids = dict.fromkeys([one.id for one in ones])
+        for hour in range(first, last + 1):
+            asked[hour] |= ids
     return {hour: list(ids) for hour, ids in asked.items()}
+
+
+def _hours_of(brake: Brake) -> tuple[int, int]:
+    """The first and the last hour in which replies may be that a brake counts."""
+    _, at_ms = brake
+    return at_ms // WINDOW_MS - 1, (at_ms + CLOCKS_DIFFER_MS) // WINDOW_MS
 
 
 def found_in(values: Iterable[tuple[bytes, bytes]]) -> dict[bytes, Replies]:
@@ -61,7 +70,7 @@ def placed(replied: Mapping[bytes, Sequence[Reply]]) -> Hours:
 def undoing(after: Hours, before: Mapping[bytes, Sequence[Reply]]) -> Hours:
     """The values that put back what brakes counted before a batch."""
     return {
-        hour: {brake: packed(before.get(brake, ())) for brake in values}
+        hour: {brake: packed(before[brake]) if before.get(brake) else b"" for brake in values}
         for hour, values in after.items()
     }
 
@@ -76,6 +85,9 @@ def dropped_at(since_ms: int | None) -> range:
 
 def packed(replies: Sequence[Reply]) -> bytes:
     """The value of a brake: 10 bytes a reply, at most 200."""
+    if len(replies) == 1:  # as of nearly all
+        [(at_ms, id_)] = replies
+        return at_ms.to_bytes(_TIME_BYTES) + id_
     return b"".join([one.at_ms.to_bytes(_TIME_BYTES) + one.id for one in replies])
 
 

@@ -61,6 +61,9 @@ static const Model OUTBOUND = {
 /* The places of fields; sends have the body where messages have it. */
 enum { ACCOUNT_AT = 1, SERVICE_AT = 2, SEND_FROM_AT = 3, SEND_TO_AT = 4, BODY_AT = 5 };
 
+/* And those of messages alone. */
+enum { SID_AT = 0, FROM_AT = 3, TO_AT = 4, MEDIA_AT = 6, TIME_AT = 7, COUNTRY_AT = 8 };
+
 typedef struct {
     const uint8_t *at;
     Py_ssize_t length;
@@ -777,7 +780,86 @@ screen_sends(PyObject *module, PyObject *arguments)
     return result;
 }
 
+/* A sure time in ms since 1970; -1 where it is not written as we write times: with milliseconds at
+ * most, and in UTC. */
+static int64_t
+ms_of(const Text *time)
+{
+    const uint8_t *at = time->at, *end = at + time->length - 1;
+    if (*end != 'Z' || end - at > 23)
+        return -1;
+    int64_t year = digits(at, 4), month = digits(at + 5, 2), day = digits(at + 8, 2), ms = 0;
+    int64_t second = 3600 * digits(at + 11, 2) + 60 * digits(at + 14, 2) + digits(at + 17, 2);
+    int place = 100;
+    for (const uint8_t *one = at + 20; one < end; one++, place /= 10)
+        ms += place * (*one - '0');
+    year -= month < 3; /* so that a leap day comes last */
+    month += month < 3 ? 9 : -3;
+    int64_t days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1
+                   - 719468;
+    return 1000 * (86400 * days + second) + ms;
+}
+
+/* A number that is_sure has seen; 0 where the field is missing. */
+static int
+number_of(const Text *number, const uint8_t *end)
+{
+    int count = 0;
+    if (number->at == NULL)
+        return 0;
+    while (number->at + count < end && is_digit(number->at[count]))
+        count++;
+    return digits(number->at, count);
+}
+
+static PyObject *
+read_message(PyObject *module, PyObject *value)
+{
+    Found found;
+    uint8_t room[MOST_BODY_BYTES];
+    if (!PyBytes_Check(value) || PyBytes_GET_SIZE(value) > MOST_VALUE)
+        Py_RETURN_NONE;
+    const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(value);
+    const uint8_t *end = at + PyBytes_GET_SIZE(value);
+    if (!is_sure(INBOUND, at, end - at, &found))
+        Py_RETURN_NONE;
+    int64_t received_ms = ms_of(&found.texts[TIME_AT]);
+    if (received_ms < 0)
+        Py_RETURN_NONE;
+    Text *body = &found.texts[BODY_AT];
+    unescape(body, room);
+    PyObject *text = text_of(body);
+    if (text == NULL)
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    static const int order[] = {SID_AT, ACCOUNT_AT, SERVICE_AT, FROM_AT, TO_AT, -1, COUNTRY_AT};
+    enum { TEXTS = sizeof order / sizeof order[0] };
+    PyObject *fields = PyTuple_New(TEXTS + 2);
+    for (int i = 0; fields != NULL && i < TEXTS; i++) {
+        PyObject *field = order[i] < 0 ? Py_NewRef(text) : text_or_none(&found.texts[order[i]]);
+        if (field == NULL)
+            Py_CLEAR(fields);
+        else
+            PyTuple_SET_ITEM(fields, i, field);
+    }
+    Py_DECREF(text);
+    if (fields == NULL)
+        return NULL;
+    PyObject *media = PyLong_FromLong(number_of(&found.texts[MEDIA_AT], end));
+    PyObject *received = PyLong_FromLongLong(received_ms);
+    if (media == NULL || received == NULL) {
+        Py_XDECREF(media);
+        Py_XDECREF(received);
+        Py_DECREF(fields);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(fields, TEXTS, media);
+    PyTuple_SET_ITEM(fields, TEXTS + 1, received);
+    return fields;
+}
+
 static PyMethodDef methods[] = {
+    {"read_message", read_message, METH_O,
+     "read_message(value): what wire/screening.py says."},
     {"screen_messages", screen_messages, METH_VARARGS,
      "screen_messages(records, topic, heads, ends, accounts): what wire/screening.py says."},
     {"screen_sends", screen_sends, METH_VARARGS,

@@ -11,6 +11,9 @@ def screen_messages(
     accounts: dict[str, int],
     /,
 ) -> tuple[list[int], list[tuple[int, str]], bytes, bytes]: ...
+def read_message(
+    value: bytes, /
+) -> tuple[str, str, str | None, str, str, str, str | None, int, int] | None: ...
 def screen_sends(
     records: Sequence[Record], topic: str, partitions: int, /
 ) -> tuple[list[str | None], list[Origin | None]]: ...

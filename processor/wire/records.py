@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeGuard
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeGuard
 
 Header = tuple[str, bytes | None]
 Headers = Sequence[Header]
@@ -14,9 +14,20 @@ Parts = tuple[bytes | int, ...]
 """
 
 
-def filled(parts: Parts, texts: Texts) -> bytes:
-    """The value with all holes filled."""
-    return b"".join([part if isinstance(part, bytes) else texts[part] for part in parts])
+Laid: TypeAlias = tuple[bytes | int | Parts, ...]
+"""A record with holes as it lies in a batch; a value that has holes comes behind its length."""
+
+
+class FormRecord(NamedTuple):
+    """A record with holes."""
+
+    key: Parts
+    value: Parts
+    headers: tuple[tuple[str, Parts], ...]
+    laid: Laid  # the same, see ``kafka.copying.laid_out``
+
+
+Row: TypeAlias = tuple[FormRecord, Texts]
 
 
 class Located(Protocol):
@@ -107,24 +118,12 @@ class Output(Protocol):
         """Add a record to a topic; to this lane's partition if none is named."""
         ...
 
-    def fill(
-        self,
-        topic: str,
-        key: bytes,
-        headers: list[Header],
-        value: Parts,
-        more: tuple[tuple[str, Parts], ...],
-        texts: Texts,
-    ) -> None:
-        """Add a record whose value, and headers behind the others, have holes.
+    def fill(self, topic: str, rows: list[Row]) -> None:
+        """Add records with holes to a topic, in this lane's partition.
 
         Args:
-            topic: full name; in this lane's partition.
-            key: of the record.
-            headers: of the record.
-            value: of the record, with holes.
-            more: further headers, with holes.
-            texts: fill the holes.
+            topic: full name.
+            rows: in order.
         """
         ...
 

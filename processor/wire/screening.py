@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from processor.core.messages import Arrival, InboundMessage
 from processor.wire.records import Record
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Doubtful(NamedTuple):
 
     records: Sequence[Record]  # in order
     in_other_words: Set[int]  # the `id` of those that are valid and no keyword, only named
+    in_keywords: Sequence[Record]  # those that are valid and may be keywords, in order
 
 
 def doubtful_messages(
@@ -64,23 +66,37 @@ def doubtful_messages(
         glance: looks at the texts that are not keywords.
     """
     if native is None:
-        return Doubtful(records, frozenset())
+        return Doubtful(records, frozenset(), ())
     doubtful, bodies, joined, places = native.screen_messages(
         records, topic, prefilter.heads, prefilter.ascii_ends, accounts
     )
     index_of = memoryview(places).cast("i")
     named = [index_of[at] for at in glance.at_joined(joined)]
     others: list[tuple[int, str]] = []
+    keywords: list[int] = []
     for index, body in bodies:
         if prefilter.passes(body):
-            doubtful.append(index)
+            keywords.append(index)
         else:
             others.append((index, body))
     named += [others[at][0] for at in glance.at([body for _, body in others])]
     return Doubtful(
-        [records[index] for index in sorted([*doubtful, *named])],
-        frozenset(id(records[index]) for index in named),
+        [records[index] for index in sorted([*doubtful, *keywords, *named])],
+        frozenset([id(records[index]) for index in named]),
+        [records[index] for index in keywords],
     )
+
+
+def sure_message(record: Record) -> InboundMessage | None:
+    """The message of a record that is certainly valid; None: the model must read it.
+
+    Args:
+        record: of inbound messages.
+    """
+    if native is None or record.headers:
+        return None
+    fields = native.read_message(record.value)
+    return None if fields is None else InboundMessage(*fields, Arrival(record.timestamp))
 
 
 def sure_sends(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 from processor.core.blocks import Mark
 from processor.core.brakes import Replies
 from processor.core.fold import Hit, Item, fold, handled_of, key_of
-from processor.core.messages import Arrival, Scope
-from processor.core.policy import OptOutConfig
+from processor.core.messages import Arrival, OptOutType, Scope
+from processor.core.policy import KeywordSet, OptOutConfig
 from processor.core.services import Directory, Webhook
 from processor.kafka.fetched import FetchedRecord
+from processor.stages import forms as making_forms
 from processor.stages.classify import Pair
 from processor.stages.forms import Form, Forms
 from processor.stages.match_outputs import MatchOutputs, Told
@@ -95,8 +97,13 @@ def put(
     return out, told
 
 
-def events_of(out: Kept) -> list[Any]:
-    return [one for one in out.put_out if one.topic != TOPICS.block_list]
+def events_of(out: Kept) -> dict[str, list[Any]]:
+    """The events of each topic in their order; the order of two topics says nothing."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for one in out.put_out:
+        if one.topic != TOPICS.block_list:
+            found[one.topic].append(one)
+    return found
 
 
 def entries_of(out: Kept) -> dict[bytes | None, Any]:
@@ -152,10 +159,39 @@ SERVICES = a_directory(OptOutConfig(), None)
 
 
 def a_text(number: int, body: str = "STOP", **changes: Any) -> Pair:
-    handling = SERVICES.handling(ACCOUNT, None, LONG_CODE)
+    changes = {"handling": SERVICES.handling(ACCOUNT, None, LONG_CODE)} | changes
     recipient = f"+1555{number:07}"
-    hit = a_hit(body, handling=handling, recipient=recipient, message_sid=f"SM{number}", **changes)
+    hit = a_hit(body, recipient=recipient, message_sid=f"SM{number}", **changes)
     return a_record(number, headers=False), hit
+
+
+said = st.tuples(
+    st.sampled_from(["STOP", "stop", "start", "HELP", "“STOP”"]),
+    st.sampled_from([LONG_CODE, TOLL_FREE, UNOWNED]),
+    st.integers(0, 5),  # 0: its record has a header, so it is folded
+)
+
+
+@given(st.lists(said, min_size=2, max_size=12), st.sampled_from(Scope))
+def test_forms_among_other_messages_keep_the_order_of_each_topic(
+    texts: Sequence[tuple[str, str, int]], scope: Scope
+) -> None:
+    forms, pairs = Forms(), []
+    for number, (body, sender, header) in enumerate(texts):
+        handling = SERVICES.handling(ACCOUNT, None, sender)
+        _, hit = a_text(number, body, handling=handling, sender=sender)
+        pairs.append((a_record(number, headers=header == 0), hit))
+    before = nothing_before(*pairs)
+    for _ in range(3):  # the first is seen, the second makes forms
+        found = forms.fit(pairs, before, scope, OUTPUTS.render)
+    usual = [header for _, sender, header in texts if header and sender != TOLL_FREE]
+    assert len(found) >= len(usual) or scope is not Scope.ACCOUNT
+    out, told = put(pairs, before, scope, found)
+    wanted, wanted_told = put(pairs, before, scope, {})
+    assert events_of(out) == events_of(wanted)
+    assert entries_of(out) == entries_of(wanted)
+    assert told.after == wanted_told.after
+    assert told.replied == wanted_told.replied
 
 
 def nothing_before(*pairs: Pair) -> Entries:
@@ -187,6 +223,45 @@ def test_a_message_that_says_something_else_has_another_form(changes: Any) -> No
     pairs = [a_text(1), a_text(2), a_text(3, **changes)]
     found = forms.fit(pairs, nothing_before(*pairs), Scope.ACCOUNT, OUTPUTS.render)
     assert list(found) == [1]
+
+
+def test_services_share_the_records_of_their_forms() -> None:
+    senders = LONG_CODE, TOLL_FREE
+    services = [
+        a_service(sender, sid=f"MG{number}", active=with_reply(f'Bye "{number}" é'))
+        for number, sender in enumerate(senders)
+    ]
+    directory, forms = Directory(services), Forms()
+    pairs = [
+        a_text(number, "HELP", handling=directory.handling(ACCOUNT, None, sender), sender=sender)
+        for number, sender in enumerate(senders * 2)
+    ]
+    found = forms.fit(pairs, nothing_before(*pairs), Scope.ACCOUNT, OUTPUTS.render)
+    assert list(found) == [2, 3]
+    assert found[2].own != found[3].own
+    for (_, one), (_, other) in zip(found[2].records, found[3].records, strict=True):
+        assert one is other
+
+
+def with_reply(reply: str) -> OptOutConfig:
+    return OptOutConfig(standard={OptOutType.HELP: KeywordSet(("help",), reply)})
+
+
+def test_a_form_in_use_outlives_many_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(making_forms, "_MOST", 6)
+    monkeypatch.setattr(making_forms, "_MOST_SHARED", 2)
+    forms = Forms()
+
+    def fit(*bodies: str) -> Mapping[int, Form]:
+        pairs = [a_text(number, body) for number, body in enumerate(bodies)]
+        return forms.fit(pairs, nothing_before(*pairs), Scope.ACCOUNT, OUTPUTS.render)
+
+    form = fit("STOP", "STOP")[1]
+    for number in range(9):
+        assert fit("STOP")[0] is form
+        assert fit("HELP" + "!" * number, "help" + "!" * number) == {}
+    fit(*("help" + "!" * number for number in range(9)))
+    assert fit("STOP") == {}
 
 
 def test_two_messages_of_one_recipient_are_folded() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 
 import pytest
@@ -13,27 +15,36 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from processor.core import identity
+from processor.core.messages import Arrival
 from processor.core.partitions import partition_of
 from processor.core.prefilter import Prefilter
 from processor.kafka import checksum
 from processor.kafka import fetched as fetching
-from processor.kafka.copying import can_copy, copied, new_batch
+from processor.kafka.copying import can_copy, copied, form_record, new_batch
 from processor.kafka.fetched import FetchedRecord
 from processor.suspicion.stems import SEPARATOR
-from processor.wire.headers import source_of
-from processor.wire.records import Parts, Texts, filled
-from processor.wire.screening import Origin, doubtful_messages, sure_sends
+from processor.wire import inbound_messages
+from processor.wire import texts as making_texts
+from processor.wire.headers import arrival_of, source_of
+from processor.wire.json_values import to_ms, to_text
+from processor.wire.records import Parts, Row, Texts
+from processor.wire.screening import Origin, doubtful_messages, sure_message, sure_sends
+from processor.wire.texts import filled, record_of, texts_of
 from schemas.inbound_message import InboundMessage
 from schemas.outbound_message import OutboundMessage
 from tests.batches import NONE, WRITTEN_AT_MS, a_batch, a_record, walked
-from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT, inbound_record, outbound_record
+from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT, a_hit, inbound_record, outbound_record
 from tests.strategies import bodies, broken, mutated
 
 pytest.importorskip("processor.wire._screen", reason="no C compiler built the native readers")
 pytest.importorskip("processor.kafka._draw", reason="no C compiler built the native readers")
 _copy = pytest.importorskip("processor.kafka._copy", reason="no C compiler built it")
+_digest = pytest.importorskip("processor.core._digest", reason="no C compiler built it")
+_texts = pytest.importorskip("processor.wire._texts", reason="no C compiler built it")
 
 PARTITIONS = 12
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999 - 300_000  # of dates; R36's minutes
 KEY = RECIPIENT.encode()
 PLACE = partition_of(KEY, PARTITIONS)
 KEYWORDS = Prefilter()
@@ -221,49 +232,167 @@ def test_outputs_are_as_aiokafka_writes_them(
 
 
 @given(
-    st.integers(0, 300),
-    texts,
-    st.lists(st.tuples(st.text(max_size=9), texts), max_size=130),
-    forms,
-    st.lists(st.tuples(st.text(max_size=9), forms), max_size=4).map(tuple),
-    st.lists(st.binary(max_size=90), min_size=3, max_size=3).map(tuple),
+    st.lists(
+        st.tuples(
+            forms,
+            forms,
+            st.lists(st.tuples(st.text(max_size=9), forms), max_size=3).map(tuple),
+            st.tuples(*[st.binary(max_size=90)] * 3),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.integers(0, 70),
+    st.integers(-9, 900),
 )
-def test_a_filled_record_is_the_record_of_what_is_filled(
+def test_forms_are_filled_as_records_are_written(
+    given_rows: Sequence[tuple[Parts, Parts, tuple[tuple[str, Parts], ...], Texts]],
     index: int,
-    key: bytes | None,
-    own: list[tuple[str, bytes | None]],
-    value: Parts,
-    more: tuple[tuple[str, Parts], ...],
-    said: Texts,
+    room: int,
 ) -> None:
-    written = _copy.filled(index, key, own, value, more, said)
-    headers = [*own, *((name, filled(parts, said)) for name, parts in more)]
-    assert written == _copy.record(index, key, filled(value, said), headers)
+    rows: list[Row] = [(form_record(*one[:3]), one[3]) for one in given_rows]
+    first = len(rows) // 2
+    records, count = _copy.fill(index, room, rows, first)
+    taken = rows[first : first + count]
+    assert records == b"".join(
+        _copy.record(index + at, *record_of(row)) for at, row in enumerate(taken)
+    )
+    assert len(records) <= room or count == 0 or (index == 0 and count == 1)
+    if first + count < len(rows):
+        left = _copy.record(index + count, *record_of(rows[first + count]))
+        assert index + count > 0
+        assert len(records) + len(left) > room
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        (0, "key", [], (), (), ()),
-        (0, b"", (), (), (), ()),
-        (0, b"", [], b"", (), ()),
-        (0, b"", [], ("a",), (), ()),
-        (0, b"", [], (0,), (), ()),
-        (0, b"", [], (-1,), (), (b"",)),
-        (0, b"", [], (1 << 70,), (), (b"",)),
-        (0, b"", [], (0,), (), ("a",)),
-        (0, b"", [], (0,), (), [b""]),
-        (0, b"", [], (), [], ()),
-        (0, b"", [], (), (("name",),), ()),
-        (0, b"", [], (), ((b"name", ()),), ()),
-        (0, b"", [], (), (("name", b""),), ()),
-        (0, b"", [], (), (("name", (3,)),), (b"",)),
-        (0, b"", [("name",)], (), (), ()),
+        ("0", 9, [], 0),
+        (0, 9, (), 0),
+        (0, 9, [], None),
+        (-1, 9, [], 0),
+        (0, 9, [], -1),
+        (1 << 70, 9, [], 0),
+        (0, 9, []),
+        (0, 9, ["row"], 0),
+        (0, 9, [((), ())], 0),
+        (0, 9, [(((), (), (), ()), [])], 0),
+        (0, 9, [(((), (), (), [b""]), ())], 0),
+        (0, 9, [(((), (), (), ("a",)), ())], 0),
+        (0, 9, [(((), (), (), (0,)), ())], 0),
+        (0, 9, [(((), (), (), (-1,)), (b"",))], 0),
+        (0, 9, [(((), (), (), (1 << 70,)), (b"",))], 0),
+        (0, 9, [(((), (), (), (0,)), ("a",))], 0),
+        (0, 9, [(((), (), (), ((0, (0,)),)), (b"",))], 0),
+        (0, 9, [(((), (), (), (None,)), (b"",))], 0),
+        (0, 9, [(((), (), (), (b"",) * 513), ())], 0),
+        (0, 9, [(((), (), (), ((b"",) * 512,)), ())], 0),
     ],
 )
 def test_a_form_of_other_types_is_refused(wrong: Any) -> None:
-    with pytest.raises((TypeError, OverflowError)):
-        _copy.filled(*wrong)
+    with pytest.raises((TypeError, OverflowError, ValueError)):
+        _copy.fill(*wrong)
+
+
+@given(
+    st.integers(FIRST_MS, LAST_MS) | st.sampled_from([FIRST_MS - 1, LAST_MS + 1, -1, 1 << 63]),
+    st.integers(0, 2**63 - 1),
+    st.lists(st.binary(max_size=9), max_size=3).map(tuple),
+)
+@example(951_782_400_000, 1, ())  # a leap day
+@example(FIRST_MS, 1, ())
+@example(-1, 1, (b"rest",))
+def test_texts_are_those_that_python_makes(at_ms: int, offset: int, rest: Texts) -> None:
+    hit = a_hit(message_sid="é", received_at_ms=at_ms, arrival=Arrival(at_ms))
+
+    def made() -> Texts | type[Exception]:
+        try:
+            return texts_of(hit, offset, rest)
+        except (OverflowError, ValueError) as error:
+            return type(error)
+
+    native = made()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(making_texts, "native", None)
+        assert made() == native
+
+
+@given(st.lists(st.binary(max_size=200) | st.integers(0, 3), max_size=9).map(tuple))
+def test_parts_are_filled_as_python_fills_them(parts: Parts) -> None:
+    said = b"a", b"", b"\0b"
+
+    def made() -> bytes | type[Exception]:
+        try:
+            return filled(parts, said)
+        except IndexError as error:
+            return type(error)
+
+    native = made()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(making_texts, "native", None)
+        assert made() == native
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ((1 << 70,), (b"",)),
+        ((-1,), (b"",)),
+        (("a",), ()),
+        ((0,), ("a",)),
+        ([], ()),
+        ((), []),
+        ((),),
+    ],
+)
+def test_parts_of_other_types_are_refused(wrong: Any) -> None:
+    with pytest.raises((TypeError, IndexError)):
+        _texts.filled(*wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("a", "a", "a", b"", 0, 0, 0, 0, ()),
+        ("a", "a", "a", "\udc80", 0, 0, 0, 0, ()),
+        ("a", "a", "a", "a", 0, 1 << 70, 0, 0, ()),
+        ("a", "a", "a", "a", 0, 0, None, 0, ()),
+        ("a", "a", "a", "a", 0, 0, 0, "0", (b"",)),
+        ("a", "a", "a", "a", 0, 0, 0, 0, []),
+        (),
+    ],
+)
+def test_texts_of_other_types_are_refused(wrong: Any) -> None:
+    with pytest.raises((TypeError, OverflowError, UnicodeEncodeError)):
+        _texts.texts(*wrong)
+
+
+@given(st.lists(st.text(max_size=150), max_size=6).map(tuple), st.integers(1, 64))
+@example(("x" * 128,), 64)
+@example(("x" * 127, ""), 10)
+@example((), 1)
+def test_a_digest_is_hashlibs(parts: tuple[str, ...], size: int) -> None:
+    try:
+        wanted = blake2b("\n".join(parts).encode(), digest_size=size).digest()
+    except UnicodeEncodeError:
+        with pytest.raises(UnicodeEncodeError):
+            _digest.digest(parts, size)
+        return
+    assert _digest.digest(parts, size) == wanted
+    ids = identity.ids_of_message(*parts)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(identity, "native", None)
+        assert identity.ids_of_message(*parts) == ids
+
+
+@pytest.mark.parametrize(
+    "wrong", [((), 0), ((), 65), ((), 1 << 70), ((), "1"), ([], 1), ((b"",), 1), ((),)]
+)
+def test_a_digest_of_other_types_is_refused(wrong: Any) -> None:
+    with pytest.raises((TypeError, OverflowError, ValueError)):
+        _digest.digest(*wrong)
+    with pytest.raises(TypeError):
+        _digest.ids_of_message(b"")
 
 
 @pytest.mark.parametrize(
@@ -335,6 +464,48 @@ def test_a_message_that_is_passed_over_is_valid_and_no_keyword(data: st.DataObje
         message = read(InboundMessage, value)
         assert message is not None
         assert not KEYWORDS.passes(message.body)
+
+
+@given(st.data())
+def test_a_sure_message_is_what_the_model_reads(data: st.DataObject) -> None:
+    value = a_value(data, inbound_record())
+    record = a_message(value)
+    message = sure_message(record)
+    if message is not None:
+        model = read(InboundMessage, value)
+        assert message == inbound_messages.message_of(model, arrival_of(record))
+
+
+@given(st.integers(31_536_000_000, 253_000_000_000_000), st.integers(0, 3))
+@example(951_782_400_000, 0)  # a leap day
+def test_the_time_of_a_sure_message_is_that_of_the_model(at_ms: int, digits: int) -> None:
+    text = to_text(at_ms)[:19] + (f".{at_ms % 10**digits:0{digits}}" if digits else "") + "Z"
+    record = a_message(json.dumps(inbound_record(received_at=text)).encode())
+    message = sure_message(record)
+    assert message is not None
+    assert message.received_at_ms == to_ms(datetime.fromisoformat(text))
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"{}", None, 7, b"x" * (1 << 20), json.dumps(inbound_record(body="\0")).encode()]
+)
+def test_a_value_that_is_not_sure_is_left_to_the_model(value: Any) -> None:
+    assert sure_message(a_message(value)) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"body": "ST\nOP", "num_media": 7},
+        {"body": "退订", "from_country": None, "messaging_service_sid": None},
+        {"from": f"whatsapp:{RECIPIENT}", "to": "12345"},
+    ],
+)
+def test_usual_messages_are_sure(changed: dict[str, Any]) -> None:
+    value = json.dumps(inbound_record() | changed, ensure_ascii=False).encode()
+    record, model = a_message(value), read(InboundMessage, value)
+    assert sure_message(record) == inbound_messages.message_of(model, arrival_of(record))
+    assert sure_message(record._replace(headers=(("own", b""),))) is None
 
 
 @given(st.data())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from processor.core import identity
 from processor.kafka import checksum, copying, fetched
 from processor.metrics import GateMetrics, LaneLook, LaneMetrics, MatchMetrics, Metrics
 from processor.stores.measured_block_list import MeasuredBlockList
 from processor.stores.memory import MemoryBlockList
-from processor.wire import screening
+from processor.wire import screening, texts
 
 
 @pytest.fixture(params=["native", "pure"])
@@ -19,6 +20,8 @@ def readers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(screening, "native", None)
         monkeypatch.setattr(copying, "native", None)
         monkeypatch.setattr(checksum, "native", None)
+        monkeypatch.setattr(identity, "native", None)
+        monkeypatch.setattr(texts, "native", None)
     elif not screening.is_native():
         pytest.skip("no C compiler built the native readers")
 

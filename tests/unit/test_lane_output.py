@@ -8,8 +8,11 @@ import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
+from processor.kafka.copying import form_record
 from processor.kafka.fetched import FetchedRecord
 from processor.kafka.lanes.exactly_once import LaneOutput
+from processor.wire.records import Row
+from processor.wire.texts import record_of
 
 pytestmark = pytest.mark.usefixtures("readers")
 MARK: list[tuple[str, bytes | None]] = [("mark", b"1-1")]
@@ -52,13 +55,16 @@ def test_copies_keep_their_places_among_other_records(runs: tuple[int, ...]) -> 
 
 
 def test_records_that_are_filled_are_those_that_are_put() -> None:
-    sizes = (3, 60_000, 500_000, 1, 40_000)  # some begin another batch
+    sizes = (3, 60_000, 500_000, 1, 40_000, 70_000)  # some begin another batch
+    form = form_record((b"k", 0), (b"a", 1), (("mark", (b"1-1",)), ("own", (0,))))
+    rows: list[Row] = [(form, (b"%d" % number, b"b" * size)) for number, size in enumerate(sizes)]
     put_out, fill_out = [LaneOutput(_Producer(), 3) for _ in range(2)]
-    for number, size in enumerate(sizes):
-        texts = b"%d" % number, b"b" * size
-        put_out.put("allowed", b"k", b"a" + texts[1], [*MARK, ("own", texts[0])])
-        more = (("own", (0,)),)
-        fill_out.fill("allowed", b"k", MARK, (b"a", 1), more, texts)
+    for row in rows:
+        put_out.put("allowed", *record_of(row))
+    fill_out.fill("allowed", rows[:2])
+    fill_out.put("allowed", *record_of(rows[2]))
+    fill_out.fill("allowed", [])
+    fill_out.fill("allowed", rows[3:])
     found = written(put_out)
     assert written(fill_out) == found
     assert [headers for _, headers in found] == [

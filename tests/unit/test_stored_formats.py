@@ -16,7 +16,7 @@ from processor.stores.block_list import FORMAT, NEWER, BatchWrite, Format
 from processor.stores.messages import fields_of, message_of
 from processor.stores.notes import Note
 from processor.stores.redis_block_list import meta_of, undo_of, undo_record
-from processor.stores.reply_hours import unpacked
+from processor.stores.reply_hours import placed, unpacked
 from processor.wire.blocks import pack, read_stored, stored_in, unpack, write_entry
 from schemas import released
 
@@ -94,7 +94,7 @@ def test_the_last_batch_can_be_undone_and_its_mark_is_noted(path: Path) -> None:
             dict.fromkeys(counted, (reply,)),
             counted,
         )
-        assert undo_record(batch).decode() == golden["undo"]
+        assert undo_record(batch, placed(batch.replied)).decode() == golden["undo"]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ from processor.kafka.lanes.source_reader import REQUEST_S
 from processor.kafka.ports import RecordBatch
 from processor.kafka.starting import start, stop
 from processor.wire.headers import source_of
-from processor.wire.records import Header, Output, Parts, Record, Texts, filled
+from processor.wire.records import Header, Output, Record, Row
+from processor.wire.texts import record_of
 
 logger = logging.getLogger(__name__)
 
@@ -141,21 +142,20 @@ class LaneOutput:
             builder = self._open[place] = self._new_batch()
             builder.append(key=key, value=value, timestamp=None, headers=headers)
 
-    def fill(
-        self,
-        topic: str,
-        key: bytes,
-        headers: list[Header],
-        value: Parts,
-        more: tuple[tuple[str, Parts], ...],
-        texts: Texts,
-    ) -> None:
-        """Add a record with holes to its topic's batch; see ``Output``."""
-        builder = self._open.get(topic)
-        if isinstance(builder, TransactionBatch) and builder.fill(key, headers, value, more, texts):
-            return
-        own = [(name, filled(parts, texts)) for name, parts in more]
-        self.put(topic, key, filled(value, texts), [*headers, *own])
+    def fill(self, topic: str, rows: list[Row]) -> None:
+        """Add records with holes to a topic's batches; see ``Output``."""
+        taken = 0
+        while taken < len(rows):
+            builder = self._open.get(topic)
+            if builder is None:
+                builder = self._open[topic] = self._new_batch()
+            if isinstance(builder, TransactionBatch):
+                taken += builder.fill(rows, taken)
+                if builder.closed():
+                    self._full.append((topic, self._open.pop(topic)))
+            else:
+                self.put(topic, *record_of(rows[taken]))
+                taken += 1
 
     def _new_batch(self) -> RecordBatch:
         made = new_batch(int(time.time() * 1000), _MAX_BATCH_BYTES)

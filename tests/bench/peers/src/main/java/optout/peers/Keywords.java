@@ -30,8 +30,7 @@ final class Keywords {
 
     private static final int LONGEST = 64; // no body that is longer when trimmed is a keyword
     private static final Pattern MARKS = Pattern.compile("[\\p{Mn}\\p{Cf}\\uFE0F]+");
-    private static final Pattern OUTSIDE =
-        Pattern.compile("^[\\s.!,\"'`\\p{So}\\p{Pi}\\p{Pf}]+|[\\s.!,\"'`\\p{So}\\p{Pi}\\p{Pf}]+$");
+    private static final String OUTSIDE = " \t\n\u000B\f\r.!,\"'`"; // besides symbols and quotes
     private static final Map<String, Match> EXACT = new HashMap<>();
     private static final Map<String, Match> TOLERANT = new HashMap<>();
 
@@ -71,6 +70,22 @@ final class Keywords {
                 break;
             }
         }
-        return OUTSIDE.matcher(plain).replaceAll("");
+        int from = 0;
+        int to = plain.length();
+        while (from < to && isOutside(plain.codePointAt(from))) {
+            from += Character.charCount(plain.codePointAt(from));
+        }
+        while (from < to && isOutside(plain.codePointBefore(to))) {
+            to -= Character.charCount(plain.codePointBefore(to));
+        }
+        return plain.substring(from, to);
+    }
+
+    private static boolean isOutside(int character) {
+        return switch (Character.getType(character)) {
+            case Character.OTHER_SYMBOL, Character.INITIAL_QUOTE_PUNCTUATION,
+                Character.FINAL_QUOTE_PUNCTUATION -> true;
+            default -> OUTSIDE.indexOf(character) >= 0;
+        };
     }
 }

@@ -19,7 +19,7 @@ from processor.suspicion.reading import capped, tokens_of
 from processor.suspicion.score import Model, likelihood
 from tests.suspicion.texts import Text
 
-LEAST_EVIDENCE = 0.4  # of a suspected text; zero is as likely as not
+LEAST_EVIDENCE = 0.5  # of a suspected text; zero is as likely as not
 _ROUNDS = 12
 _MEAN_OF = 6  # rounds at the end whose weights are averaged
 _RATE = 0.2

@@ -26,6 +26,7 @@ _ALIKE = str.maketrans("łøđıأإآٱىة’‘ʼ`´", "lodiاااايه'''''
 _SUFFIX = re.compile(r"(?<=[a-z])'(?=(?:t|s|m|re|ve|ll|d)\b)")
 _LONG = re.compile(r"([^\W\d_])\1{2,}")  # a letter that is drawn out, as in `stoooop`
 _TO = re.compile("(?<=[a-z])[24](?=[a-z])")  # `stop2end`
+_O = re.compile("(?<=[a-z])[0\U0001f6d1\u2b55\U0001f17e\U0001f6ab\u26d4](?=[a-z])")  # `st0p`
 _SPACELESS = "\u0e00-\u0e7f\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Vowel signs and other marks of words.
 MARKS = "\u0300-\u036f\u064b-\u065f\u0900-\u0963\u0966-\u0dff\u0f00-\u109f\u1780-\u17d3"
@@ -66,4 +67,4 @@ def _folded(text: str) -> str:
         text = unicodedata.normalize("NFC", FOLDED.sub("", text)).translate(_ALIKE)
     if "'" in text:
         text = _SUFFIX.sub("", text)
-    return _TO.sub(r" \g<0> ", _LONG.sub(r"\1", text))
+    return _TO.sub(r" \g<0> ", _LONG.sub(r"\1", _O.sub("o", text)))

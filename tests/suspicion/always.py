@@ -16,7 +16,7 @@ do_not_consent do_not_send do_not_want don't_call don't_send don't_want_to_be do
 dont_send dont_want_to_be erase f_off_ forget_me_ forget_my from_y'all from_yall fuck_off
 get_me_off get_these getting_these go_away hit_me_up hit_my_ hit_this i_moved just_stop
 last_message last_msg last_text leave_me_be leave_me_in leave_my_ leave_this leave_us let_this_be_
-me_off me_out_of message_me_again more_of_these more_garbage more_text my_cell my_consent my_line_
+me_off me_out_of message_me_again more_of_these wanting_these be_turned_off automated_mess both_my_n no_circumstances more_garbage more_text my_cell my_consent my_line_
 my_name_off my_permission name_out need_texts need_these never_signed no_interest no_longer_
 no_sms no_thank none_of_these none_of_this part_of_this nothing_from_y not_get_these no_txt
 dont_need_this don't_need_this offers_to_y not_a_customer not_authorize not_call not_consent

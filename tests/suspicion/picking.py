@@ -127,15 +127,18 @@ def _fewest(
 
 def _missing(requests: Sequence[Text], strong: set[str], weak: set[str]) -> dict[int, int]:
     """How many points each request still lacks."""
-    stem_of = {form: stem for stem in (*weak, *strong) for form in patterns_of(stem)}
-    texts, stems = [capped(each.body) for each in requests], list(stem_of.values())
+    stems_of: dict[bytes, list[str]] = {}  # several may fold to the same bytes
+    for stem in sorted(strong | weak):
+        for form in patterns_of(stem):
+            stems_of.setdefault(form, []).append(stem)
+    texts, stems = [capped(each.body) for each in requests], list(stems_of.values())
     starts: dict[int, set[int]] = {at: set() for at in range(len(texts))}
     missing = dict.fromkeys(starts, _ENOUGH)
-    for pattern, start, at in search_for(list(stem_of)).find(batch(texts)):
-        stem = stems[pattern]
-        if not is_spaceless(stem) or stem in texts[at]:
+    for pattern, start, at in search_for(list(stems_of)).find(batch(texts)):
+        found = [each for each in stems[pattern] if not is_spaceless(each) or each in texts[at]]
+        if found:
             starts[at].add(start)
-            points = _ENOUGH if stem in strong else len(starts[at])
+            points = _ENOUGH if not strong.isdisjoint(found) else len(starts[at])
             missing[at] = min(missing[at], max(_ENOUGH - points, 0))
     return missing
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, combinations
 
 from processor.suspicion.lexicon import NEUTRAL, OTHER, Tokens, named, tagged
 from processor.suspicion.reading import BREAK
 
-_FARTHEST = 5  # concepts between which a pair is counted
 _LONGEST_PATTERN = 5  # concepts of a clause that is a feature as a whole
 _MAX_CLAUSES = 8  # of a text that are read, those nearest its end
 _MAX_WORDS = 32  # tokens of a clause that are read
@@ -77,6 +76,8 @@ def _read(clause: _Part, around: Set[str], *, alone: bool, clauses: int) -> Clau
     features = set(_of_concepts(concepts, alone=alone))
     features.update(_of_words(clause.words[:_MAX_WORDS]))
     features.update([f"c {each}" for each in around])
+    asking = _ASKING.intersection(concepts)
+    features.update([f"k {each} {concept}" for each in around for concept in asking])
     features.add(f"n {min(clauses, 4)}")
     return Clause(concepts, features)
 
@@ -108,14 +109,13 @@ def _parts(clause: _Part) -> list[_Part]:
 def _of_concepts(clause: list[str], *, alone: bool) -> Iterator[str]:
     bare = [each for each in clause if each not in _APART]
     before = _START
-    for at, concept in enumerate(bare):
+    for concept in bare:
         yield f"u {concept}"
         yield f"a {before} {concept}"
         before = concept
-        if concept != OTHER:
-            for other in bare[at + 2 : at + 1 + _FARTHEST]:
-                yield f"s {concept} {other}"
     yield f"a {before} {_END}"
+    for one, other in combinations(sorted(set(bare) - {OTHER}), 2):
+        yield f"o {one} {other}"
     for concept in clause:
         if concept in _DECORATION:
             yield f"u {concept}"

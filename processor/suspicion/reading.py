@@ -26,11 +26,13 @@ _ALIKE = str.maketrans("łøđıأإآٱىة’‘ʼ`´", "lodiاااايه'''''
 _SUFFIX = re.compile(r"(?<=[a-z])'(?=(?:t|s|m|re|ve|ll|d)\b)")
 _LONG = re.compile(r"([^\W\d_])\1{2,}")  # a letter that is drawn out, as in `stoooop`
 _TO = re.compile("(?<=[a-z])[24](?=[a-z])")  # `stop2end`
-# A word, or one character of a script without spaces (Thai, kana, Han), or one sign.
+_O = re.compile("(?<=[a-z])[0\U0001f6d1\u2b55\U0001f17e\U0001f6ab\u26d4](?=[a-z])")  # `st0p`
 _SPACELESS = "\u0e00-\u0e7f\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_MARKS = "\u0300-\u036f\u064b-\u065f\u0900-\u0963\u0966-\u0dff\u0f00-\u109f\u1780-\u17d3"
+# Vowel signs and other marks of words.
+MARKS = "\u0300-\u036f\u064b-\u065f\u0900-\u0963\u0966-\u0dff\u0f00-\u109f\u1780-\u17d3"
+# A word, or one character of a script without spaces (Thai, kana, Han), or one sign.
 _TOKEN = re.compile(
-    f"[{_SPACELESS}]|(?:(?![_{_SPACELESS}])[\\w{_MARKS}])+"
+    f"[{_SPACELESS}]|(?:(?![_{_SPACELESS}])[\\w{MARKS}])+"
     f"|[{re.escape(''.join(_SIGNS))}]|[\u2190-\u2bff\U0001f000-\U0001faff]"
 )
 
@@ -65,4 +67,4 @@ def _folded(text: str) -> str:
         text = unicodedata.normalize("NFC", FOLDED.sub("", text)).translate(_ALIKE)
     if "'" in text:
         text = _SUFFIX.sub("", text)
-    return _TO.sub(r" \g<0> ", _LONG.sub(r"\1", text))
+    return _TO.sub(r" \g<0> ", _LONG.sub(r"\1", _O.sub("o", text)))

@@ -12,75 +12,19 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from processor.suspicion.lexicon import OTHER, UNIVERSAL, documents, lexicons, tagged
-from processor.suspicion.reading import capped, tokens_of
+from processor.suspicion.reading import MARKS, capped, tokens_of
+from processor.suspicion.searching import search_for
 from processor.suspicion.stems import Stems, batch, folded, folded_bytes, is_spaceless, patterns_of
+from tests.suspicion import always
+from tests.suspicion.requests import written_out
 from tests.suspicion.texts import Text
 
-# Strong, because the law or the standard keywords name them, or because no chat says them.
-ALWAYS = (
-    *(
-        " stop ",
-        " stopp ",
-        " sotp ",
-        " stpo ",
-        "🛑",
-        " unsub",
-        " opt out",
-        " optout",
-        " opt me ",
-        " exit ",
-    ),
-    *(
-        " end this ",
-        " end these ",
-        " end all ",
-        " end text",
-        " end message",
-        " end it ",
-        " end the text",
-    ),
-    *(" quit text", " quit this ", " quit send", " no text", " no message", " no more text"),
-    *(
-        " no more message",
-        " no more msg",
-        " be texted",
-        " be contacted",
-        " be messaged",
-        " hear from you",
-    ),
-    *(
-        " remove me ",
-        " remove my ",
-        " remove this ",
-        " take me off",
-        " take my n",
-        " off your ",
-        " off ur ",
-    ),
-    *(
-        " off the list",
-        " off this list",
-        " lose my n",
-        " lose this n",
-        " leave me alone",
-        " leave us alone",
-    ),
-    *(
-        " dont text",
-        " don't text",
-        " not text",
-        " not message",
-        " not contact",
-        " dont contact",
-        " dnc ",
-    ),
-)
-# Weak, though common in ordinary messages: too much would be missed without them.
-ALWAYS_WEAK = (" off ", " text ", " number ", " list ", " msg ", " end ", " name ", " remove")
 _SPACELESS = re.compile("[\u3005-\u30ff\u3400-\u9fff]+")
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_LETTERS = f"[^\\W\\d_](?:[^\\W\\d_]|[{MARKS}])*"  # vowel signs are not letters to `re`
+_WORD = re.compile(f"{_LETTERS}(?:['’]{_LETTERS})*")
 _SHORTEST, _LONGEST = 4, 7  # letters of a beginning
 _FIRM = frozenset(
     ("stop", "unsub", "remove", "cancel", "enough", "away", "revoke", "consent", "legal", "nomore")
@@ -107,11 +51,11 @@ def made_of(texts: Sequence[Text]) -> Stems:
         _joined(text for text in texts if text.label == "not" and text.language != "en"),
     )
     firm, loose = _of_lexicons(_FIRM), _of_lexicons(_FIRM | _LOOSE)
-    strong = {*ALWAYS, *(stem for stem in firm if shares.of(stem) <= _MOST_STRONG)}
+    strong = {*always.STRONG, *(stem for stem in firm if shares.of(stem) <= _MOST_STRONG)}
     strong |= {stem for stem in loose if len(stem) > _LONGEST and shares.of(stem) <= _NEVER}
-    weak = {*ALWAYS_WEAK, *(stem for stem in loose if shares.of(stem) <= _MOST_WEAK)}
-    requests = [text for text in texts if text.label == "stop"]
-    missing = {at: _missing(text.body, strong, weak) for at, text in enumerate(requests)}
+    weak = {*always.WEAK, *(stem for stem in loose if shares.of(stem) <= _MOST_WEAK)}
+    requests = [*(text for text in texts if text.label == "stop"), *written_out()]
+    missing = _missing(requests, strong, weak)
     for stem in _fewest(_places(requests), missing, shares):
         (strong if shares.of(stem) <= _MOST_STRONG else weak).add(stem)
     return Stems(tuple(sorted(strong)), tuple(sorted(weak - strong)))
@@ -136,12 +80,6 @@ class _Searched:
         if is_spaceless(stem):
             return self.text.count(stem)
         return sum(self.data.count(form) for form in patterns_of(stem))
-
-    def place(self, stem: str) -> int:
-        """Where a stem is first; -1 if nowhere."""
-        if is_spaceless(stem):
-            return self.text.find(stem)
-        return max(self.data.find(form) for form in patterns_of(stem))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +125,22 @@ def _fewest(
                 missing[at] -= _ENOUGH if shares.of(stem) <= _MOST_STRONG else 1
 
 
-def _missing(body: str, strong: set[str], weak: set[str]) -> int:
-    """How many points a request still lacks."""
-    text = capped(body)
-    searched = _Searched(folded_bytes(batch([text])), text, 1)
-    if any(searched.place(stem) >= 0 for stem in strong):
-        return 0
-    starts = {searched.place(stem) for stem in weak} - {-1}
-    return max(_ENOUGH - len(starts), 0)
+def _missing(requests: Sequence[Text], strong: set[str], weak: set[str]) -> dict[int, int]:
+    """How many points each request still lacks."""
+    stems_of: dict[bytes, list[str]] = {}  # several may fold to the same bytes
+    for stem in sorted(strong | weak):
+        for form in patterns_of(stem):
+            stems_of.setdefault(form, []).append(stem)
+    texts, stems = [capped(each.body) for each in requests], list(stems_of.values())
+    starts: dict[int, set[int]] = {at: set() for at in range(len(texts))}
+    missing = dict.fromkeys(starts, _ENOUGH)
+    for pattern, start, at in search_for(list(stems_of)).find(batch(texts)):
+        found = [each for each in stems[pattern] if not is_spaceless(each) or each in texts[at]]
+        if found:
+            starts[at].add(start)
+            points = _ENOUGH if not strong.isdisjoint(found) else len(starts[at])
+            missing[at] = min(missing[at], max(_ENOUGH - points, 0))
+    return missing
 
 
 def _places(requests: Sequence[Text]) -> Mapping[str, list[int]]:
@@ -219,7 +165,7 @@ def _candidates(text: Text) -> Iterator[str]:
     for size in (2, 3):
         for at in range(len(words) - size + 1):
             near, concepts = " ".join(words[at : at + size]), {*meant[at : at + size]}
-            if concepts & _SAYING and concepts <= _BESIDE and near in body:
+            if concepts & (_SAYING | _LOOSE) and concepts <= _BESIDE and near in body:
                 yield f" {near} "
 
 
@@ -236,6 +182,7 @@ def _beginnings(word: str) -> Iterator[str]:
         yield f" {word[:size]}"
 
 
+@lru_cache(maxsize=65_536)
 def _meaning(word: str, language: str) -> str:
     known = language if language in lexicons() else UNIVERSAL
     concepts = [concept for concept, _ in tagged(tokens_of(word), known)]

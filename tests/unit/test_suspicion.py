@@ -10,7 +10,7 @@ import pytest
 from processor.suspicion.assess import assess
 from processor.suspicion.glance import Glance
 from processor.suspicion.values import SuspicionTier
-from tests.suspicion import texts
+from tests.suspicion import requests, texts
 from tests.suspicion.in_force import every_word, words_of
 
 FIELD_CASES = Path(__file__).parents[1] / "field" / "cases.jsonl"
@@ -22,6 +22,9 @@ SUSPECTED = {
         "could you please remove my number?",
         "I already told you people to stop",
         "if I get one more text I will call my lawyer",
+        "one more of these and I switch dentists",
+        "quit calling and texting this house",
+        "nah we're good here, take us off",
         "We moved away last year so there is no need to text us anymore, please take us off",
     ),
     "es": ("ya les dije que no me escriban", "número equivocado, borren mi número"),
@@ -35,7 +38,8 @@ SUSPECTED = {
     "ar": ("زهقت من رسائلكم وقفوها", "رسائل كثيرة، الغوا اشتراكي"),
     "hi": ("kitni baar bolu band karo", "गलत नंबर है, मैसेज मत भेजो"),
     "zh": ("我已经退订了", "烦死了退订"),
-    "ja": ("迷惑です。送らないでください", "何度も停止と言いました"),
+    "ja": ("迷惑です。送らないでください", "何度も停止と言いました", "STOPお願いします"),
+    "tl": ("maling numero, tanggalin nyo ako", "ilang beses ko na sinabi, tigilan nyo na"),
 }
 ORDINARY = {
     "en": (
@@ -49,6 +53,9 @@ ORDINARY = {
         "no more appointments this week, right",
         "running ten minutes late",
         "Thanks for texting us! Reply STOP to opt out.",
+        "You were unsubscribed and will get no further messages",
+        "what is your block number",
+        "forget it, I can pull it off alone",
     ),
     "es": ("cancelar mi cita", "no para de llover", "me di de baja por error, pónganme otra vez"),
     "fr": ("annuler mon rendez-vous", "il n'arrête pas de pleurer"),
@@ -62,9 +69,13 @@ ORDINARY = {
     "hi": ("दुकान कब बंद होगी", "msg nahi aa raha"),
     "zh": ("取消预约", "下雨不停"),
     "ja": ("予約をキャンセル", "笑いが止まらない"),
+    "tl": ("paki cancel ng booking ko", "hindi tumitigil ang ulan", "wag tumawag, text na lang"),
 }
 # Field cases that are too short or too mild to be a request; their label is ambiguous.
 UNDECIDED = ("S", "wrong number")
+# Ambiguous, too, but with a word that stops: a person looks.
+LOOKED_AT = (("en", "STOP 12345"), ("de", "Kündigen bitte"))
+_NAMED = 0.98  # of the fixed requests of a language; the others have common words only
 
 
 def _pairs(of: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
@@ -95,6 +106,25 @@ def test_r30_opt_outs_from_the_field_are_at_least_suspected() -> None:
     words = {**words_of("es"), **words_of("fr"), **words_of("pt"), **words_of("en")}
     missed = [body for body in _field_bodies() if assess(body, words) is None]
     assert {*missed} <= {*UNDECIDED}
+
+
+@pytest.mark.parametrize(("language", "body"), LOOKED_AT)
+def test_r30_a_person_looks_at_what_may_be_a_request_to_someone_else(
+    language: str, body: str
+) -> None:
+    found = assess(body, words_of(language))
+    assert found is not None
+    assert found.tier is SuspicionTier.SUSPECTED
+
+
+def test_r30_a_glance_names_the_fixed_requests_of_every_language() -> None:
+    glance = Glance(())
+    named: dict[str, list[bool]] = {}
+    for text in requests.written_out():
+        named.setdefault(text.language, []).append(glance.names(text.body))
+    assert len(named) >= 14
+    few = {language: sum(those) / len(those) for language, those in named.items()}
+    assert {language: share for language, share in few.items() if share < _NAMED} == {}
 
 
 def test_r30_reasons_are_words_of_our_own() -> None:

@@ -61,8 +61,8 @@ class Plan:
 
 
 @click.command()
-@click.option("--messages", type=click.IntRange(10_000), default=1_000_000, show_default=True)
-@click.option("--repeats", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--messages", type=click.IntRange(10_000), default=4_000_000, show_default=True)
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
 @click.option(
     "--blocked", type=click.IntRange(1_000, 10_000_000), default=1_000_000, show_default=True
 )

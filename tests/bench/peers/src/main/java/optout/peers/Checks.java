@@ -12,6 +12,7 @@ final class Checks {
         "(?:whatsapp:|rcs:)?\\+[1-9][0-9]{6,14}|[0-9]{3,8}|rcs:[A-Za-z0-9_.-]{1,64}"
             + "|(?=.{1,11}$)[0-9 +_&-]*[A-Za-z][A-Za-z0-9 +_&-]*");
     private static final Pattern URL = Pattern.compile("https?://[^\\s]+");
+    private static final String USUAL_TIME = "0000-00-00T00:00:00.000Z";
     private static final Instant FIRST = Instant.EPOCH;
     private static final Instant BEHIND = Instant.parse("9999-01-01T00:00:00Z");
 
@@ -53,16 +54,47 @@ final class Checks {
         return checked(name, value, value.length() <= 2048 && URL.matcher(value).matches());
     }
 
-    static Instant time(String name, String value) throws Invalid {
+    static void time(String name, String value) throws Invalid {
+        if (value != null && isUsualTime(value)) {
+            return;
+        }
         try {
             Instant time = OffsetDateTime.parse(value).toInstant();
             if (!time.isBefore(FIRST) && time.isBefore(BEHIND)) {
-                return time;
+                return;
             }
         } catch (DateTimeException | NullPointerException error) {
             // the same as a time out of range
         }
         throw new Invalid(name + ": is not a time");
+    }
+
+    /** Whether it is a time as 2026-11-02T12:00:00.123Z; java.time takes a fifth of the job. */
+    private static boolean isUsualTime(String value) {
+        if (value.length() != USUAL_TIME.length()) {
+            return false;
+        }
+        for (int i = 0; i < value.length(); i++) {
+            char c = value.charAt(i);
+            char usual = USUAL_TIME.charAt(i);
+            if (usual == '0' ? c < '0' || c > '9' : c != usual) {
+                return false;
+            }
+        }
+        int year = number(value, 0, 4);
+        int month = number(value, 5, 7);
+        int day = number(value, 8, 10);
+        return year >= 1970 && year < 9999 && month >= 1 && month <= 12 && day >= 1 && day <= 28
+            && number(value, 11, 13) < 24 && number(value, 14, 16) < 60
+            && number(value, 17, 19) < 60;
+    }
+
+    private static int number(String value, int from, int to) {
+        int number = 0;
+        for (int i = from; i < to; i++) {
+            number = 10 * number + value.charAt(i) - '0';
+        }
+        return number;
     }
 
     /** The number without the prefix of its channel. */

@@ -30,7 +30,7 @@ these_txt this_cell this_line this_number this_phone those_off told_you_not told
 turn_off unwanted ur_text us_off want_texts want_these who_is_this wrong_number wrong_person
 your_messages your_text texts txts_ texting no_more_ spam_ me_again_ want_any_ no_call nit_text
 dint_text mot_contact more_calls calls_or_text text_or_call lose_the_n here_wants of_my_phone
-my_mother_alone throw_away_my opt_ut op_out
+my_mother_alone throw_away_my opt_ut op_out baja_ إلغاء_
 """
 # Anywhere, as they are: they need no space before, or none behind.
 _ANYWHERE = "🛑 t⭕p STOPお STOPで STOPと stopお stopで"

@@ -9,6 +9,7 @@ import pytest
 
 from processor.suspicion.assess import assess
 from processor.suspicion.glance import Glance
+from processor.suspicion.lexicon import documents
 from processor.suspicion.values import SuspicionTier
 from tests.suspicion import requests, texts
 from tests.suspicion.in_force import every_word, words_of
@@ -75,6 +76,8 @@ ORDINARY = {
 UNDECIDED = ("S", "wrong number")
 # Ambiguous, too, but with a word that stops: a person looks.
 LOOKED_AT = (("en", "STOP 12345"), ("de", "Kündigen bitte"))
+# Keywords that are everyday words, or ambiguous, where the pack of their language is not in force.
+WITHOUT_ITS_PACK = {"cancelar", "uit", "td"}
 _NAMED = 0.98  # of the fixed requests of a language; the others have common words only
 
 
@@ -94,6 +97,13 @@ def test_r30_a_request_in_other_words_is_suspected(language: str, body: str) -> 
 @pytest.mark.parametrize(("language", "body"), _pairs(ORDINARY))
 def test_r30_an_ordinary_message_is_not_suspected(language: str, body: str) -> None:
     assert assess(body, words_of(language)) is None
+
+
+def test_r30_a_keyword_of_another_language_is_suspected() -> None:
+    words = words_of("en")
+    others = {word for language in documents() for word in words_of(language)} - words.keys()
+    missed = {word for word in others if assess(word, words) is None}
+    assert missed == WITHOUT_ITS_PACK
 
 
 def _field_bodies() -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from processor.webhooks.retries import (
     overrides_of,
     tier_of,
     tiers_of,
+    wait_of,
 )
 from processor.webhooks.signature import idempotency_token, signed_url
 from processor.wire import dead_letters, webhook_deliveries, webhooks_made
@@ -138,13 +138,6 @@ class DeliverWebhooks:
             url = with_login_of(url, service.urls) if url else service.status_callback
         return None if url is None else webhook_deliveries.callback_of(status, url)
 
-    def wait_s(self, record: Record, delivery: WebhookDelivery) -> float:
-        """How long a delivery waits from now on: at most its topic's delay."""
-        if delivery.not_before is None:
-            return -math.inf
-        waits_s = (delivery.not_before - self.clock()).total_seconds()
-        return min(waits_s, self.delays_s.get(record.topic, 0.0))
-
     def put_aside(self, record: Record, why: str, *, whole: bool = True) -> Outgoing:
         """The dead letter of a record; see ``DeliveryStage``."""
         # No letter goes back to a retry topic, to wait behind records that are not due.
@@ -209,7 +202,9 @@ class Delivery:
     @property
     def wait_s(self) -> float:
         """See ``Work``."""
-        return self._stage.wait_s(self._record, self._delivery)
+        stage = self._stage
+        most_s = stage.delays_s.get(self._record.topic, 0.0)
+        return wait_of(self._delivery.not_before, stage.clock(), most_s)
 
     @property
     def _endpoint(self) -> Endpoint:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -27,7 +26,7 @@ from processor.stages.last_look import LastLook, Stopped
 from processor.webhooks.client import BROKEN
 from processor.webhooks.endpoint import Endpoint
 from processor.webhooks.requests import Answered, Request
-from processor.webhooks.retries import Failure, Overrides, Why, tier_of, tiers_of
+from processor.webhooks.retries import Failure, Overrides, Why, tier_of, tiers_of, wait_of
 from processor.wire import carrier_sends, message_statuses
 from processor.wire.headers import hand_over_of, kept, passed_on
 from processor.wire.json_values import to_ms
@@ -67,11 +66,9 @@ class HandOver:
 
     @property
     def wait_s(self) -> float:
-        """See ``Work``; at most the delay of the record's topic."""
-        if self._send.not_before is None:
-            return -math.inf
-        waits_s = (self._send.not_before - self._needs.clock()).total_seconds()
-        return min(waits_s, self._delays_s().get(self._record.topic, 0.0))
+        """See ``Work``."""
+        most_s = self._delays_s().get(self._record.topic, 0.0)
+        return wait_of(self._send.not_before, self._needs.clock(), most_s)
 
     def _delays_s(self) -> dict[str, float]:
         needs = self._needs

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from math import log
+from math import inf, log
 from urllib.parse import parse_qsl
 
 from processor.webhooks.addresses import parts_of
@@ -102,6 +103,22 @@ def tiers_of(rules: RetryRules) -> Sequence[float]:
     first_s = min(rules.first_delay_s, rules.longest_delay_s)
     ratio = rules.longest_delay_s / first_s
     return [first_s * ratio ** (tier / (TIERS - 1)) for tier in range(TIERS)]
+
+
+def wait_of(not_before: datetime | None, now: datetime, most_s: float) -> float:
+    """How many seconds a request waits from now on.
+
+    Args:
+        not_before: the time that its record names, if any.
+        now: by the clock as it is now.
+        most_s: the delay of its topic, 0 where it has none; no record waits longer.
+
+    Returns:
+        Negative if that time is over, ``-inf`` if the record names none.
+    """
+    if not_before is None:
+        return -inf
+    return min((not_before - now).total_seconds(), most_s)
 
 
 def tier_of(attempt: int, rules: RetryRules, *, at_least_s: float = 0.0) -> int:

@@ -19,8 +19,8 @@ from processor.core.messages import OptOutType, bare_number
 from processor.core.services import Directory
 from processor.errors import ConfigError
 from processor.kafka.reading import read_whole
-from processor.stages.classify import read_of
 from processor.stages.hearing import Ear
+from processor.stages.items import read_of
 from processor.wire import inbound_messages
 from processor.wire.countries import country_of
 from processor.wire.json_values import UNREADABLE, why_unreadable

@@ -27,8 +27,8 @@ from processor.core.messages import (
 )
 from processor.core.services import Directory
 from processor.errors import ConfigError
-from processor.stages.classify import read_of
 from processor.stages.hearing import Ear
+from processor.stages.items import read_of
 from processor.wire import inbound_messages
 from processor.wire.blocks import read_stored
 from processor.wire.json_values import UNREADABLE, reason, why_unreadable

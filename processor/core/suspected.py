@@ -50,6 +50,11 @@ class OwnWords:
     suspected: TierPolicy | None = None
     overdue: Overdue | None = None
 
+    @property
+    def are_off(self) -> bool:
+        """Whether every text is an ordinary message: nothing needs to be heard."""
+        return self.phrases is TierPolicy.OFF and self.suspected is TierPolicy.OFF
+
     def policy(self, tier: WordsTier, country: str | None) -> TierPolicy:
         """The policy of a tier for recipients in a country, ISO 3166-1 alpha-2."""
         if tier is not WordsTier.PHRASE:

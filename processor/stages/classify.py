@@ -15,29 +15,25 @@ from processor.core.messages import (
     LinkCommand,
     MoveCommand,
     PersonCommand,
-    SenderType,
     UnreadStop,
-    bare_number,
     subscriber_of,
 )
 from processor.core.messages import InboundMessage as Message
 from processor.core.partitions import partition_of
-from processor.core.policy import Match
-from processor.core.services import Directory, Handling
-from processor.core.suspected import TierPolicy
+from processor.core.services import Directory
 from processor.errors import RecordError
 from processor.stages.faults import NOT_THE_RECORDS, Faults, separate
 from processor.stages.hearing import Ear
+from processor.stages.items import heard_of, hit_of, ordinary_of
 from processor.stages.records import Read, Sorted, into, placed, read_all, reasons_of
+from processor.stages.sure_messages import settled_by
 from processor.wire import consent_commands, inbound_messages
-from processor.wire.countries import country_of
 from processor.wire.dead_letters import redrives_of
 from processor.wire.headers import arrival_of, was_sent_on
 from processor.wire.json_values import MAX_VALUE_BYTES
 from processor.wire.quick_reader import Known
 from processor.wire.records import Record
-from processor.wire.screening import Glances, doubtful_messages, sure_message
-from processor.wire.spellings import is_recipient
+from processor.wire.screening import Glances, doubtful_messages
 from processor.wire.topics import Topics
 from processor.wire.ways import checked, way_in
 from schemas.inbound_message import InboundMessage
@@ -92,32 +88,32 @@ class Classifier:
         ordinary = directory.has_webhooks
         # A valid message without a keyword comes to nothing, unless an application wants it.
         glance = self._ear.glance(directory)
-        records, in_other_words, in_keywords = doubtful_messages(
+        doubtful = doubtful_messages(
             records, self._inbound_messages, directory.prefilter, directory.webhooks, glance
         )
+        records, settled = doubtful.records, settled_by(doubtful, directory, self._ear)
         heard_of_all: dict[int, Pair] = {
-            id(record): (record, hit)
-            for record in in_keywords
-            if (hit := _sure_hit(record, directory))
+            key: pair for key, pair in settled.items() if pair is not None
         }
+        named = frozenset(map(id, doubtful.in_other_words))
 
         def refuse(record: Record, why: str) -> None:
             found.aside.append((record, why))
 
-        others = [record for record in records if id(record) not in heard_of_all]
+        others = [record for record in records if id(record) not in settled]
         read = read_all(others, self._read, refuse)
         items = [
-            None if id(record) in in_other_words else _command_or_hit(one, directory, record)
+            None if id(record) in named else _command_or_hit(one, directory, record)
             for record, one in read
         ]
-        to_assess = in_other_words | _to_assess(read, items, in_other_words, glance)
+        to_assess = named | _to_assess(read, items, named, glance)
         for (record, one), item in zip(read, items, strict=True):
             heard: Item | Ordinary | None = item
             if heard is None and not isinstance(one, ConsentCommand | PersonCommand):
                 if id(record) in to_assess:
                     heard = heard_of(one, directory, self._ear, record)
                 if heard is None and (ordinary or one.user_id is not None):
-                    heard = _ordinary(one, directory, record)
+                    heard = ordinary_of(one, directory, record)
             if heard is None:
                 continue
             try:
@@ -274,100 +270,6 @@ def _can_be_sent_on(record: Record) -> bool:
     return not was_sent_on(record) and len(record.value) <= MAX_VALUE_BYTES
 
 
-def hit_of(read: InboundMessage, directory: Directory, record: Record | None = None) -> Hit | None:
-    """The match of a checked inbound message under the configuration; None for most.
-
-    Args:
-        read: the message.
-        directory: the configuration.
-        record: that held it; None: it comes from no topic.
-    """
-    if not directory.may_match(read.body):
-        return None
-    handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
-    found = _match(handling, read.from_, read.body, read.from_country)
-    if found is None:
-        return None
-    match, country = found
-    arrival = None if record is None else arrival_of(record)
-    return Hit(inbound_messages.message_of(read, arrival), match, handling, country)
-
-
-def _sure_hit(record: Record, directory: Directory) -> Hit | None:
-    """As ``hit_of``, of a record that the prefilter let through; None also where a model is needed.
-
-    Its message names no user id, and has come no way but the straight one.
-    """
-    message = sure_message(record)
-    if message is None:
-        return None
-    handling = directory.handling(message.account_sid, message.service_sid, message.sender)
-    found = _match(handling, message.recipient, message.body, message.from_country)
-    return Hit(message, found[0], handling, found[1]) if found else None
-
-
-def _match(
-    handling: Handling, recipient: str, body: str, said_country: str | None
-) -> tuple[Match, str | None] | None:
-    """The keyword that a body is, and the recipient's country if it was asked for."""
-    policy = handling.policy
-    if policy is None or not is_recipient(recipient):
-        return None
-    country = said_country or _country(recipient, handling)
-    match = policy.match(body, country)
-    return None if match is None else (match, country)
-
-
-def read_of(read: InboundMessage, directory: Directory, ear: Ear) -> Hit | Reported | None:
-    """The opt-out, opt-in or HELP in a checked message, in keywords or in other words; or None."""
-    if hit := hit_of(read, directory):
-        return hit
-    if not ear.glance(directory).at([read.body]):
-        return None
-    return heard_of(read, directory, ear)
-
-
-def heard_of(
-    read: InboundMessage, directory: Directory, ear: Ear, record: Record | None = None
-) -> Hit | Reported | None:
-    """The opt-out in a checked message that matched nothing (R30); None for most.
-
-    Args:
-        read: the message.
-        directory: the configuration.
-        ear: hears it.
-        record: that held it; None: it comes from no topic.
-    """
-    handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
-    if handling.policy is None or not is_recipient(read.from_):
-        return None
-    country = read.from_country or country_of(bare_number(read.from_))
-    finding = ear.finding(read.body, handling, country)
-    if finding is None:
-        return None
-    message = inbound_messages.message_of(read, None if record is None else arrival_of(record))
-    if finding.policy is TierPolicy.REPORT:
-        return Reported(message, finding, handling, country)
-    return Hit(message, handling.policy.match_by(finding, read.body, country), handling, country)
-
-
-def _ordinary(read: InboundMessage, directory: Directory, record: Record) -> Ordinary | None:
-    """A message that matches nothing, where an application wants to know of it (R28), or links."""
-    handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
-    message = inbound_messages.message_of(read, arrival_of(record) if read.user_id else None)
-    if handling.webhook is None and message.user_id is None:
-        return None
-    return Ordinary(message, handling)
-
-
 def linked_by(message: Message) -> Linked:
     """The account and the two addresses that a message says are one person's."""
     return message.account_sid, message.user_id, message.recipient
-
-
-def _country(recipient: str, handling: Handling) -> str | None:
-    # The numbering plan is asked only where the answer matters: it costs more than all the rest.
-    matters = handling.sender_type is SenderType.TOLL_FREE or (
-        handling.policy is not None and handling.policy.asks_country
-    )
-    return country_of(bare_number(recipient)) if matters else None

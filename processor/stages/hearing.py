@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
+from processor.core.messages import bare_number
+from processor.core.policy import Policy
 from processor.core.services import Directory, Handling
 from processor.core.suspected import Finding, WordsTier
 from processor.suspicion.assess import assess
 from processor.suspicion.glance import Glance
 from processor.suspicion.values import StopWords, Suspicion
-from processor.wire.screening import Glances
+from processor.wire.countries import country_of
+from processor.wire.screening import Glances, Text
+from processor.wire.spellings import is_recipient
+
+
+class Heard(NamedTuple):
+    """An opt-out in other words, and how its message is handled."""
+
+    finding: Finding
+    handling: Handling
+    policy: Policy  # of the handling
+    country: str | None  # the recipient's
 
 
 class Ear:
@@ -37,19 +51,17 @@ class Ear:
             self._made_for = now
         return self._glance
 
-    def finding(self, body: str, handling: Handling, country: str | None) -> Finding | None:
-        """The opt-out in a text that matched no keyword, with its policy; None for most.
-
-        Args:
-            body: as received.
-            handling: of the message.
-            country: the recipient's.
-        """
+    def heard(self, text: Text, directory: Directory) -> Heard | None:
+        """The opt-out in a text that matched no keyword, under a configuration; None for most."""
+        account_sid, service_sid, recipient, sender, body, country = text
+        handling = directory.handling(account_sid, service_sid, sender)
         policy = handling.policy
-        if policy is None:
+        if policy is None or policy.config.own_words.are_off or not is_recipient(recipient):
             return None
+        country = country or country_of(bare_number(recipient))
         heard = self._assess(body, policy.stop_words(country))
         if heard is None:
             return None
         tier = WordsTier(heard.tier.value)
-        return policy.config.own_words.finding(tier, heard.score, heard.reasons, country)
+        finding = policy.config.own_words.finding(tier, heard.score, heard.reasons, country)
+        return None if finding is None else Heard(finding, handling, policy, country)

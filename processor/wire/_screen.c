@@ -812,38 +812,71 @@ number_of(const Text *number, const uint8_t *end)
     return digits(number->at, count);
 }
 
+/* Finds the fields of a value and its body as text, in `room` of MOST_BODY_BYTES where that has
+ * escapes; NULL with an exception, or without one where the model must read it. */
+static PyObject *
+body_of(PyObject *value, Found *found, uint8_t *room)
+{
+    if (!PyBytes_Check(value) || PyBytes_GET_SIZE(value) > MOST_VALUE
+        || !is_sure(INBOUND, (const uint8_t *)PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value),
+                    found))
+        return NULL;
+    Text *body = &found->texts[BODY_AT];
+    unescape(body, room);
+    return text_of(body);
+}
+
+/* A tuple that begins with these fields, the rest of it still to be set; takes the body over. */
+static PyObject *
+tuple_of(const Found *found, PyObject *body, const int *order, int fields, int size)
+{
+    PyObject *made = PyTuple_New(size);
+    for (int i = 0; made != NULL && i < fields; i++) {
+        PyObject *field = order[i] == BODY_AT ? Py_NewRef(body)
+                                              : text_or_none(&found->texts[order[i]]);
+        if (field == NULL)
+            Py_CLEAR(made);
+        else
+            PyTuple_SET_ITEM(made, i, field);
+    }
+    Py_DECREF(body);
+    return made;
+}
+
+#define COUNT(array) ((int)(sizeof array / sizeof array[0]))
+
+static PyObject *
+read_text(PyObject *module, PyObject *value)
+{
+    static const int order[] = {ACCOUNT_AT, SERVICE_AT, FROM_AT, TO_AT, BODY_AT, COUNTRY_AT};
+    Found found;
+    uint8_t room[MOST_BODY_BYTES];
+    PyObject *body = body_of(value, &found, room);
+    if (body == NULL)
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    return tuple_of(&found, body, order, COUNT(order), COUNT(order));
+}
+
 static PyObject *
 read_message(PyObject *module, PyObject *value)
 {
+    static const int order[] = {SID_AT, ACCOUNT_AT, SERVICE_AT, FROM_AT, TO_AT, BODY_AT,
+                                COUNTRY_AT};
+    enum { TEXTS = COUNT(order) };
     Found found;
     uint8_t room[MOST_BODY_BYTES];
-    if (!PyBytes_Check(value) || PyBytes_GET_SIZE(value) > MOST_VALUE)
-        Py_RETURN_NONE;
-    const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(value);
-    const uint8_t *end = at + PyBytes_GET_SIZE(value);
-    if (!is_sure(INBOUND, at, end - at, &found))
-        Py_RETURN_NONE;
-    int64_t received_ms = ms_of(&found.texts[TIME_AT]);
-    if (received_ms < 0)
-        Py_RETURN_NONE;
-    Text *body = &found.texts[BODY_AT];
-    unescape(body, room);
-    PyObject *text = text_of(body);
-    if (text == NULL)
+    PyObject *body = body_of(value, &found, room);
+    if (body == NULL)
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
-    static const int order[] = {SID_AT, ACCOUNT_AT, SERVICE_AT, FROM_AT, TO_AT, -1, COUNTRY_AT};
-    enum { TEXTS = sizeof order / sizeof order[0] };
-    PyObject *fields = PyTuple_New(TEXTS + 2);
-    for (int i = 0; fields != NULL && i < TEXTS; i++) {
-        PyObject *field = order[i] < 0 ? Py_NewRef(text) : text_or_none(&found.texts[order[i]]);
-        if (field == NULL)
-            Py_CLEAR(fields);
-        else
-            PyTuple_SET_ITEM(fields, i, field);
+    int64_t received_ms = ms_of(&found.texts[TIME_AT]);
+    if (received_ms < 0) {
+        Py_DECREF(body);
+        Py_RETURN_NONE;
     }
-    Py_DECREF(text);
+    PyObject *fields = tuple_of(&found, body, order, TEXTS, TEXTS + 2);
     if (fields == NULL)
         return NULL;
+    const uint8_t *end = (const uint8_t *)PyBytes_AS_STRING(value) + PyBytes_GET_SIZE(value);
     PyObject *media = PyLong_FromLong(number_of(&found.texts[MEDIA_AT], end));
     PyObject *received = PyLong_FromLongLong(received_ms);
     if (media == NULL || received == NULL) {
@@ -860,6 +893,7 @@ read_message(PyObject *module, PyObject *value)
 static PyMethodDef methods[] = {
     {"read_message", read_message, METH_O,
      "read_message(value): what wire/screening.py says."},
+    {"read_text", read_text, METH_O, "read_text(value): what wire/screening.py says."},
     {"screen_messages", screen_messages, METH_VARARGS,
      "screen_messages(records, topic, heads, ends, accounts): what wire/screening.py says."},
     {"screen_sends", screen_sends, METH_VARARGS,

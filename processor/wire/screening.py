@@ -6,7 +6,7 @@ Without it, every record needs a closer look. Both lead to the same decisions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from processor.core.messages import Arrival, InboundMessage
@@ -41,11 +41,22 @@ def is_native() -> bool:
     return native is not None
 
 
+class Text(NamedTuple):
+    """A message's body, and all that says how it is handled."""
+
+    account_sid: str
+    service_sid: str | None  # as the message names it
+    recipient: str
+    sender: str
+    body: str
+    from_country: str | None
+
+
 class Doubtful(NamedTuple):
     """Records that need a closer look."""
 
     records: Sequence[Record]  # in order
-    in_other_words: Set[int]  # the `id` of those that are valid and no keyword, only named
+    in_other_words: Sequence[Record]  # those that are valid and no keyword, only named
     in_keywords: Sequence[Record]  # those that are valid and may be keywords, in order
 
 
@@ -66,7 +77,7 @@ def doubtful_messages(
         glance: looks at the texts that are not keywords.
     """
     if native is None:
-        return Doubtful(records, frozenset(), ())
+        return Doubtful(records, (), ())
     doubtful, bodies, joined, places = native.screen_messages(
         records, topic, prefilter.heads, prefilter.ascii_ends, accounts
     )
@@ -82,7 +93,7 @@ def doubtful_messages(
     named += [others[at][0] for at in glance.at([body for _, body in others])]
     return Doubtful(
         [records[index] for index in sorted([*doubtful, *keywords, *named])],
-        frozenset([id(records[index]) for index in named]),
+        [records[index] for index in named],
         [records[index] for index in keywords],
     )
 
@@ -97,6 +108,16 @@ def sure_message(record: Record) -> InboundMessage | None:
         return None
     fields = native.read_message(record.value)
     return None if fields is None else InboundMessage(*fields, Arrival(record.timestamp))
+
+
+def sure_text(record: Record) -> Text | None:
+    """The text of a record that is certainly valid; None: the model must read it.
+
+    Args:
+        record: of inbound messages.
+    """
+    fields = None if native is None else native.read_text(record.value)
+    return None if fields is None else Text(*fields)
 
 
 def sure_sends(

@@ -28,7 +28,7 @@ from processor.core.events import (
 from processor.core.fold import Hit, fold, key_of
 from processor.core.messages import subscriber_of
 from processor.core.services import Directory
-from processor.stages.classify import hit_of
+from processor.stages.items import hit_of
 from processor.stores.redis_client import RedisClient
 from processor.wire import blocks as wire_blocks
 from processor.wire import events, inbound_messages

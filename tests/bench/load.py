@@ -18,7 +18,7 @@ from processor.core.messages import Scope
 from processor.core.policy import DEFAULT_POLICY
 from processor.core.services import Directory
 from processor.kafka.writing import bulk_writer
-from processor.stages.classify import hit_of
+from processor.stages.items import hit_of
 from processor.wire import inbound_messages
 from processor.wire.topics import Topics
 from tests.bench.block_list import is_blocked, recipients_of

@@ -16,7 +16,7 @@ from processor.configuration.languages import languages, starter
 from processor.core.fold import Hit
 from processor.core.services import Directory
 from processor.kafka.writing import bulk_writer
-from processor.stages.classify import hit_of
+from processor.stages.items import hit_of
 from processor.wire import inbound_messages
 from processor.wire.countries import COUNTRIES
 from processor.wire.services import read_service

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from processor.core.services import Directory
-from processor.stages.classify import hit_of
+from processor.stages.items import hit_of
 from processor.wire import inbound_messages
 from processor.wire.json_values import UNREADABLE
 from tests.builders import LONG_CODE, RECIPIENT, inbound_record

@@ -10,7 +10,7 @@ import pytest
 from processor.core import links
 from processor.core.messages import ChannelGroup, MoveCommand
 from processor.core.partitions import partition_of
-from processor.stages import classify
+from processor.stages import classify, items
 from tests.builders import ACCOUNT, NOW_MS, a_command
 from tests.match_lanes import PARTITIONS, TOPICS, MatchLanes
 from tests.one_person import AT_NUMBER, ID, LINK, NUMBER, OTHER_NUMBER, entry, kinds, lanes
@@ -74,7 +74,7 @@ def _in_the_decision(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    hit_of = classify.hit_of
+    hit_of = items.hit_of
 
     def raising(one: Any, directory: Any, record: Any = None) -> Any:
         if record is not None and record.partition != AT_NUMBER:

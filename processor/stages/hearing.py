@@ -58,10 +58,12 @@ class Ear:
         policy = handling.policy
         if policy is None or policy.config.own_words.are_off or not is_recipient(recipient):
             return None
-        country = country or country_of(bare_number(recipient))
+        if country is None and policy.asks_country:
+            country = country_of(bare_number(recipient))
         heard = self._assess(body, policy.stop_words(country))
         if heard is None:
             return None
+        country = country or country_of(bare_number(recipient))
         tier = WordsTier(heard.tier.value)
         finding = policy.config.own_words.finding(tier, heard.score, heard.reasons, country)
         return None if finding is None else Heard(finding, handling, policy, country)

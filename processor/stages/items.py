@@ -13,7 +13,6 @@ from processor.wire import inbound_messages
 from processor.wire.countries import country_of
 from processor.wire.headers import arrival_of
 from processor.wire.records import Record
-from processor.wire.screening import Text
 from processor.wire.spellings import is_recipient
 from schemas.inbound_message import InboundMessage
 
@@ -76,13 +75,9 @@ def heard_of(
         ear: hears it.
         record: that held it; None: it comes from no topic.
     """
-    text = Text(
-        account_sid=read.account_sid,
-        service_sid=read.messaging_service_sid,
-        recipient=read.from_,
-        sender=read.to,
-        body=read.body,
-        from_country=read.from_country,
+    text = (
+        *(read.account_sid, read.messaging_service_sid),
+        *(read.from_, read.to, read.body, read.from_country),
     )
     heard = ear.heard(text, directory)
     if heard is None:

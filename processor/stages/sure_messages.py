@@ -31,7 +31,7 @@ def settled_by(doubtful: Doubtful, directory: Directory, ear: Ear) -> Settled:
                 unmatched.append((record, message))
     for at in ear.glance(directory).at([message.body for _, message in unmatched]):
         record, message = unmatched[at]
-        if heard := ear.heard(text_of(message), directory):
+        if heard := ear.heard(_text_of(message), directory):
             settled[id(record)] = record, item_of(heard, message)
     settled.update(_in_other_words(doubtful, directory, ear))
     return settled
@@ -51,13 +51,8 @@ def _in_other_words(
             yield id(record), (record, item_of(heard, message))
 
 
-def text_of(message: InboundMessage) -> Text:
-    """A message's body, and all that says how it is handled."""
-    return Text(
-        account_sid=message.account_sid,
-        service_sid=message.service_sid,
-        recipient=message.recipient,
-        sender=message.sender,
-        body=message.body,
-        from_country=message.from_country,
+def _text_of(one: InboundMessage) -> Text:
+    return (
+        *(one.account_sid, one.service_sid),
+        *(one.recipient, one.sender, one.body, one.from_country),
     )

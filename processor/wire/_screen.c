@@ -82,20 +82,30 @@ behind_space(const uint8_t *at, const uint8_t *end)
     return at;
 }
 
-/* How many of the next bytes are plain ASCII, by eights: no quote, backslash or control. */
+static inline int
+is_plain(uint8_t byte)
+{
+    return byte >= ' ' && byte < 0x80 && byte != '"' && byte != '\\';
+}
+
+/* The first byte that is a quote, a backslash, a control or not ASCII, looked for by eights. */
 static inline const uint8_t *
 behind_plain(const uint8_t *at, const uint8_t *end)
 {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
     for (; end - at >= 8; at += 8) {
         uint64_t eight;
         memcpy(&eight, at, 8);
         uint64_t quotes = eight ^ ones * '"', slashes = eight ^ ones * '\\';
         uint64_t found = ((quotes - ones) & ~quotes) | ((slashes - ones) & ~slashes)
-                         | ((eight - ones * 0x20) & ~eight) | eight;
-        if (found & highs)
-            break;
+                         | ((eight - ones * ' ') & ~eight) | eight;
+        if (found & highs) /* a borrow may mark bytes behind the first that is found, none before */
+            return at + __builtin_ctzll(found & highs) / 8;
     }
+#endif
+    while (at < end && is_plain(*at))
+        at++;
     return at;
 }
 
@@ -106,23 +116,25 @@ text_at(const uint8_t *at, const uint8_t *end, Text *text)
     if (at >= end || *at != '"')
         return NULL;
     text->at = ++at;
-    uint8_t all = 0;
+    text->is_ascii = 1;
     text->is_escaped = 0;
-    for (at = behind_plain(at, end); at < end; at++) {
-        uint8_t byte = *at;
-        if (byte == '"') {
+    while ((at = behind_plain(at, end)) < end) {
+        if (*at == '"') {
             text->length = at - text->at;
-            text->is_ascii = all < 0x80;
             return at + 1;
         }
-        if (byte < 0x20)
+        if (*at < ' ')
             return NULL;
-        all |= byte;
-        if (byte == '\\') {
+        if (*at == '\\') {
             text->is_escaped = 1;
             if (++at >= end || *at == 0 || !strchr("\"\\/bfnrt", *at))
                 return NULL;
+            at++;
+            continue;
         }
+        text->is_ascii = 0;
+        while (at < end && *at >= 0x80)
+            at++;
     }
     return NULL;
 }
@@ -314,16 +326,26 @@ value_at(const Field *field, const uint8_t *at, const uint8_t *end, Text *text)
     return few_at(field->kind, at, end);
 }
 
-static int
-field_of(const Model model, const Text *name, int guess)
+/* The field that a name at its first quote is of; where the name ends, or NULL where none. */
+static const uint8_t *
+name_at(const Model model, const uint8_t *at, const uint8_t *end, int guess, int *index)
 {
-    for (int i = 0; i < FIELDS; i++) {
-        int index = (guess + i) % FIELDS; /* most writers keep the order of the model */
-        if (model[index].length == (size_t)name->length
-            && memcmp(model[index].name, name->at, model[index].length) == 0)
-            return index;
+    const Field *next = &model[guess % FIELDS]; /* most writers keep the order of the model */
+    Py_ssize_t length = (Py_ssize_t)next->length;
+    if (end - at >= length + 2 && *at == '"' && at[length + 1] == '"'
+        && memcmp(at + 1, next->name, next->length) == 0) {
+        *index = guess % FIELDS;
+        return at + length + 2;
     }
-    return -1;
+    Text name;
+    at = text_at(at, end, &name);
+    for (int i = 0; at != NULL && i < FIELDS; i++) {
+        *index = (guess + i) % FIELDS;
+        if (model[*index].length == (size_t)name.length
+            && memcmp(model[*index].name, name.at, model[*index].length) == 0)
+            return at;
+    }
+    return NULL;
 }
 
 /* Whether the model is sure to accept a value whose body, where not ASCII, is UTF-8. */
@@ -338,12 +360,9 @@ is_sure(const Model model, const uint8_t *at, Py_ssize_t length, Found *found)
         return 0;
     int guess = 0;
     for (;;) {
-        Text name;
-        at = text_at(behind_space(at, end), end, &name);
-        if (at == NULL)
-            return 0;
-        int index = field_of(model, &name, guess);
-        if (index < 0 || found->texts[index].at != NULL)
+        int index;
+        at = name_at(model, behind_space(at, end), end, guess, &index);
+        if (at == NULL || found->texts[index].at != NULL)
             return 0; /* unknown, or twice */
         guess = index + 1;
         at = behind_space(at, end);

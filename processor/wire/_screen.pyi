@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 from processor.wire.records import Record
-from processor.wire.screening import Origin
+from processor.wire.screening import Origin, Text
 
 def screen_messages(
     records: Sequence[Record],
@@ -14,7 +14,7 @@ def screen_messages(
 def read_message(
     value: bytes, /
 ) -> tuple[str, str, str | None, str, str, str, str | None, int, int] | None: ...
-def read_text(value: bytes, /) -> tuple[str, str | None, str, str, str, str | None] | None: ...
+def read_text(value: bytes, /) -> Text | None: ...
 def screen_sends(
     records: Sequence[Record], topic: str, partitions: int, /
 ) -> tuple[list[str | None], list[Origin | None]]: ...

@@ -22,6 +22,8 @@ except ImportError:  # pragma: no cover  # it was built where coverage is measur
 
 
 Origin = tuple[str, str | None, str | None]  # account, service and sender, as a send names them
+Text = tuple[str, str | None, str, str, str, str | None]
+"""A message's account, service, recipient, sender, body and reported country, as it names them."""
 
 
 class Glances(Protocol):
@@ -39,17 +41,6 @@ class Glances(Protocol):
 def is_native() -> bool:
     """Whether compiled code looks at the records."""
     return native is not None
-
-
-class Text(NamedTuple):
-    """A message's body, and all that says how it is handled."""
-
-    account_sid: str
-    service_sid: str | None  # as the message names it
-    recipient: str
-    sender: str
-    body: str
-    from_country: str | None
 
 
 class Doubtful(NamedTuple):
@@ -116,8 +107,7 @@ def sure_text(record: Record) -> Text | None:
     Args:
         record: of inbound messages.
     """
-    fields = None if native is None else native.read_text(record.value)
-    return None if fields is None else Text(*fields)
+    return None if native is None else native.read_text(record.value)
 
 
 def sure_sends(

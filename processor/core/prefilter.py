@@ -24,18 +24,20 @@ class Prefilter:
     are those of the keyword, once or more. Most bodies fail by their first two already.
     """
 
-    __slots__ = ("_ascii_ends", "_ends", "_heads", "_roots")
+    __slots__ = ("_ascii_ends", "_ends", "_firsts", "_heads", "_roots")
 
     def __init__(self, *parts: Prefilter) -> None:
         # Keywords by form. Plain dictionaries: reading a Counter takes twice as long.
         self._heads: dict[str, int] = {}  # the first two, of the forms that are ASCII
         self._ascii_ends: dict[str, int] = {}  # of these, too
         self._roots: dict[str, int] = {}  # of these, too
-        self._ends: dict[str, int] = {}  # of all forms
+        self._firsts: dict[str, int] = {}  # the first two, of all forms
+        self._ends: dict[str, int] = {}  # the first two and the last two, of all forms
         for part in parts:
             _add(self._heads, part._heads.items())
             _add(self._ascii_ends, part._ascii_ends.items())
             _add(self._roots, part._roots.items())
+            _add(self._firsts, part._firsts.items())
             _add(self._ends, part._ends.items())
 
     def add(self, keywords: Iterable[str]) -> None:
@@ -48,10 +50,11 @@ class Prefilter:
 
     def _count(self, keywords: Iterable[str], more: int) -> None:
         for keyword in keywords:
-            heads, ascii_ends, roots, ends = _marks(keyword)
+            heads, ascii_ends, roots, firsts, ends = _marks(keyword)
             _add(self._heads, ((form, more) for form in heads))
             _add(self._ascii_ends, ((form, more) for form in ascii_ends))
             _add(self._roots, ((form, more) for form in roots))
+            _add(self._firsts, ((form, more) for form in firsts))
             _add(self._ends, ((form, more) for form in ends))
 
     @property
@@ -74,7 +77,8 @@ class Prefilter:
     def passes(self, body: str) -> bool:
         """Whether a body may be a keyword."""
         if not body.isascii():
-            return ends_of(body) in self._ends
+            first = _first_of(body)
+            return first in self._firsts and first + _last_of(body) in self._ends
         head = body[:2].lower()
         if head.isalnum():
             if head not in self._heads:
@@ -109,18 +113,25 @@ def ends_of(text: str) -> str:
 
     Letters that matching may read alike are one. A text without letters and digits has no ends.
     """
-    first = last = ""
+    return _first_of(text) + _last_of(text)
+
+
+def _first_of(text: str) -> str:
+    first = ""
     for character in text:
         first += _letters(character)
         if len(first) > 1:
             break
-    if not first:
-        return ""
+    return first[:2]
+
+
+def _last_of(text: str) -> str:
+    last = ""
     for character in reversed(text):
         last = _letters(character) + last
         if len(last) > 1:
             break
-    return first[:2] + last[-2:]
+    return last[-2:]
 
 
 def _add(counts: dict[str, int], more: Iterable[tuple[str, int]]) -> None:
@@ -138,8 +149,9 @@ def _marks(keyword: str) -> tuple[frozenset[str], ...]:
     repeated = [text for root in roots for text in (root, root + root)]
     heads = frozenset(text[:2] for text in repeated)
     ascii_ends = frozenset(text[:2] + text[-2:] for text in repeated)
-    ends = frozenset(ends_of(text) for form in forms for text in (form, form + form))
-    return heads, ascii_ends, roots, ends
+    wide = [text for form in forms for text in (form, form + form)]
+    firsts, ends = frozenset(map(_first_of, wide)), frozenset(map(ends_of, wide))
+    return heads, ascii_ends, roots, firsts, ends
 
 
 @lru_cache(maxsize=65_536)

@@ -3,6 +3,7 @@ package optout.peers;
 import java.time.DateTimeException;
 import java.time.Instant;
 import java.time.OffsetDateTime;
+import java.time.YearMonth;
 import java.util.regex.Pattern;
 
 /** The rules of the schemas' fields. */
@@ -84,7 +85,8 @@ final class Checks {
         int year = number(value, 0, 4);
         int month = number(value, 5, 7);
         int day = number(value, 8, 10);
-        return year >= 1970 && year < 9999 && month >= 1 && month <= 12 && day >= 1 && day <= 28
+        return year >= 1970 && year < 9999 && month >= 1 && month <= 12
+            && YearMonth.of(year, month).isValidDay(day)
             && number(value, 11, 13) < 24 && number(value, 14, 16) < 60
             && number(value, 17, 19) < 60;
     }

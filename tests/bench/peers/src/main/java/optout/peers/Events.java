@@ -76,7 +76,7 @@ final class Events {
             .put("to", message.to())
             .put("body", message.body())
             .put("from_country", message.fromCountry())
-            .put("num_media", message.numMedia() == null ? 0 : message.numMedia())
+            .put("num_media", message.numMedia())
             .put("received_at", message.receivedAt())
             .put("messaging_service_sid", message.serviceSid())
             .put("kind", match.kind().name())

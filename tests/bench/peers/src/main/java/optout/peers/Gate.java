@@ -14,7 +14,6 @@ import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
 import org.apache.kafka.streams.state.KeyValueStore;
-import org.apache.kafka.streams.state.Stores;
 import org.apache.kafka.streams.state.ValueAndTimestamp;
 
 /** The job of the gate, with its own copy of the block list: sends in, verdicts out. */
@@ -35,9 +34,10 @@ final class Gate implements Processor<byte[], byte[], byte[], byte[]> {
         builder.globalTable(
             topics.get("block_list"),
             Consumed.with(Serdes.String(), Serdes.ByteArray()),
-            Materialized.<String, byte[]>as(Stores.inMemoryKeyValueStore(BLOCKS))
+            Materialized.<String, byte[]>as(HashedStore.named(BLOCKS))
                 .withKeySerde(Serdes.String())
-                .withValueSerde(Serdes.ByteArray()));
+                .withValueSerde(Serdes.ByteArray())
+                .withCachingDisabled());
         var topology = builder.build();
         var bytes = Serdes.ByteArray();
         topology.addSource("sends", bytes.deserializer(), bytes.deserializer(), topics.get("source"));

@@ -29,6 +29,7 @@ final class Keywords {
     record Match(Kind kind, String keyword, String tier) {}
 
     private static final int LONGEST = 64; // no body that is longer when trimmed is a keyword
+    private static final int MOST_LETTERS = "unsubscribe".length();
     private static final Pattern MARKS = Pattern.compile("[\\p{Mn}\\p{Cf}\\uFE0F]+");
     private static final String OUTSIDE = " \t\n\u000B\f\r.!,\"'`"; // besides symbols and quotes
     private static final Map<String, Match> EXACT = new HashMap<>();
@@ -54,12 +55,23 @@ final class Keywords {
     /** The keyword that a whole body is, or null. */
     static Match match(String body) {
         String trimmed = body.strip();
-        if (trimmed.length() > LONGEST) {
+        if (trimmed.length() > LONGEST || hasMoreLetters(trimmed)) {
             return null;
         }
         String exact = Normalizer.normalize(trimmed, Normalizer.Form.NFKC).toLowerCase(Locale.ROOT);
         Match match = EXACT.get(exact);
         return match != null ? match : TOLERANT.get(tolerant(exact));
+    }
+
+    /** Whether it has more letters than any keyword: no form of a body has fewer. */
+    private static boolean hasMoreLetters(String body) {
+        int letters = 0;
+        for (int i = 0; i < body.length() && letters <= MOST_LETTERS; i++) {
+            if (Character.isLetter(body.charAt(i))) {
+                letters++;
+            }
+        }
+        return letters > MOST_LETTERS;
     }
 
     private static String tolerant(String exact) {

@@ -77,9 +77,7 @@ public final class Main {
 
     /** Wait until everything is read and committed; figures without start-up. */
     private static String measured(Job job, Progress progress) throws Exception {
-        while (progress.done() < job.records) {
-            Thread.sleep(2);
-        }
+        progress.awaitDone();
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", job.bootstrap))) {
             while (committed(admin, job.applicationId) < job.records) {
                 Thread.sleep(10);

@@ -3,24 +3,27 @@ package optout.peers;
 import java.time.Duration;
 import java.util.Map;
 import org.apache.kafka.common.serialization.Serdes;
+import org.apache.kafka.streams.KeyValue;
 import org.apache.kafka.streams.Topology;
+import org.apache.kafka.streams.processor.PunctuationType;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
+import org.apache.kafka.streams.state.KeyValueIterator;
 import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.Stores;
-import org.apache.kafka.streams.state.WindowStore;
 
 /** The job of match: keywords in; replies, notifications and changes of the block list out. */
 final class Match implements Processor<byte[], byte[], byte[], byte[]> {
     private static final String BLOCKS = "blocks";
     private static final String HANDLED = "handled";
     private static final Duration REMEMBERED = Duration.ofHours(24);
+    private static final Duration FORGETS_EVERY = Duration.ofHours(1);
 
     private final Progress progress;
     private ProcessorContext<byte[], byte[]> context;
     private KeyValueStore<String, byte[]> blocks;
-    private WindowStore<String, byte[]> handled;
+    private KeyValueStore<String, Long> handled; // ids of keywords, and when they were read, ms
     private long writes;
 
     private Match(Progress progress) {
@@ -37,9 +40,8 @@ final class Match implements Processor<byte[], byte[], byte[], byte[]> {
                 Stores.inMemoryKeyValueStore(BLOCKS), Serdes.String(), Serdes.ByteArray()),
             "match");
         topology.addStateStore(
-            Stores.windowStoreBuilder(
-                Stores.inMemoryWindowStore(HANDLED, REMEMBERED, Duration.ofMillis(1), false),
-                Serdes.String(), Serdes.ByteArray()),
+            Stores.keyValueStoreBuilder(
+                Stores.inMemoryKeyValueStore(HANDLED), Serdes.String(), Serdes.Long()),
             "match");
         for (String sink : new String[] {
             "reply_sends", "opt_out_notifications", "block_changes", "dead_letters"}) {
@@ -54,6 +56,7 @@ final class Match implements Processor<byte[], byte[], byte[], byte[]> {
         this.context = context;
         blocks = context.getStateStore(BLOCKS);
         handled = context.getStateStore(HANDLED);
+        context.schedule(FORGETS_EVERY, PunctuationType.STREAM_TIME, this::forget);
     }
 
     @Override
@@ -74,13 +77,24 @@ final class Match implements Processor<byte[], byte[], byte[], byte[]> {
     private boolean isNew(Messages.Inbound message, long atMs) {
         String id = Events.id(
             message.accountSid(), message.messageSid(), message.from(), message.to());
-        try (var found = handled.fetch(id, atMs - REMEMBERED.toMillis(), atMs)) {
-            if (found.hasNext()) {
-                return false;
+        Long before = handled.get(id);
+        if (before != null && before > atMs - REMEMBERED.toMillis()) {
+            return false;
+        }
+        handled.put(id, atMs);
+        return true;
+    }
+
+    /** A window store would keep a segment for each millisecond, and look into all of them. */
+    private void forget(long nowMs) {
+        try (KeyValueIterator<String, Long> all = handled.all()) {
+            while (all.hasNext()) {
+                KeyValue<String, Long> one = all.next();
+                if (one.value <= nowMs - REMEMBERED.toMillis()) {
+                    handled.delete(one.key);
+                }
             }
         }
-        handled.put(id, new byte[0], atMs);
-        return true;
     }
 
     private void decide(

@@ -1,36 +1,21 @@
 package optout.peers;
 
-import com.fasterxml.jackson.annotation.JsonProperty;
-import com.fasterxml.jackson.databind.DeserializationFeature;
-import com.fasterxml.jackson.databind.MapperFeature;
-import com.fasterxml.jackson.databind.ObjectReader;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 
-/** The values of the source topics, read with Jackson; every field is checked. */
+/** The values of the source topics, read with Jackson's streaming parser; every field is checked. */
 final class Messages {
-    static final JsonMapper JSON = JsonMapper.builder()
-        .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
-        .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-        .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
-        .build();
-    private static final ObjectReader INBOUND = JSON.readerFor(Inbound.class);
-    private static final ObjectReader OUTBOUND = JSON.readerFor(Outbound.class);
+    static final JsonMapper JSON = new JsonMapper();
 
     private Messages() {}
 
     record Inbound(
-        @JsonProperty("schema_version") Integer schemaVersion,
-        @JsonProperty("message_sid") String messageSid,
-        @JsonProperty("account_sid") String accountSid,
-        @JsonProperty("messaging_service_sid") String serviceSid,
-        @JsonProperty("from") String from,
-        @JsonProperty("to") String to,
-        @JsonProperty("body") String body,
-        @JsonProperty("from_country") String fromCountry,
-        @JsonProperty("num_media") Integer numMedia,
-        @JsonProperty("received_at") String receivedAt) {
+        String messageSid, String accountSid, String serviceSid, String from, String to, String body,
+        String fromCountry, int numMedia, String receivedAt) {
 
         /** The list's key of the recipient's entry. */
         String entry() {
@@ -39,38 +24,56 @@ final class Messages {
 
         /** Read and check a value. */
         static Inbound read(byte[] value) throws Invalid {
-            Inbound read = parsed(INBOUND, value);
-            version(read.schemaVersion);
-            Checks.sid("message_sid", read.messageSid);
-            Checks.sid("account_sid", read.accountSid);
-            if (read.serviceSid != null) {
-                Checks.sid("messaging_service_sid", read.serviceSid);
+            return parsed(value, Inbound::read).checked();
+        }
+
+        private static Inbound read(JsonParser in) throws IOException, Invalid {
+            String messageSid = null, accountSid = null, serviceSid = null, from = null, to = null;
+            String body = null, fromCountry = null, receivedAt = null;
+            int numMedia = 0;
+            for (String name = in.nextFieldName(); name != null; name = in.nextFieldName()) {
+                in.nextToken();
+                switch (name) {
+                    case "schema_version" -> version(in);
+                    case "message_sid" -> messageSid = text(in, name);
+                    case "account_sid" -> accountSid = text(in, name);
+                    case "messaging_service_sid" -> serviceSid = text(in, name);
+                    case "from" -> from = text(in, name);
+                    case "to" -> to = text(in, name);
+                    case "body" -> body = text(in, name);
+                    case "from_country" -> fromCountry = text(in, name);
+                    case "num_media" -> numMedia = whole(in, name, 0);
+                    case "received_at" -> receivedAt = text(in, name);
+                    default -> in.skipChildren();
+                }
             }
-            Checks.address("from", read.from);
-            Checks.sender("to", read.to);
-            Checks.body(read.body);
-            if (read.fromCountry != null) {
-                Checks.country("from_country", read.fromCountry);
+            return new Inbound(
+                messageSid, accountSid, serviceSid, from, to, body, fromCountry, numMedia, receivedAt);
+        }
+
+        private Inbound checked() throws Invalid {
+            Checks.sid("message_sid", messageSid);
+            Checks.sid("account_sid", accountSid);
+            if (serviceSid != null) {
+                Checks.sid("messaging_service_sid", serviceSid);
             }
-            if (read.numMedia != null && (read.numMedia < 0 || read.numMedia > 100)) {
+            Checks.address("from", from);
+            Checks.sender("to", to);
+            Checks.body(body);
+            if (fromCountry != null) {
+                Checks.country("from_country", fromCountry);
+            }
+            if (numMedia < 0 || numMedia > 100) {
                 throw new Invalid("num_media: not 0 to 100");
             }
-            Checks.time("received_at", read.receivedAt);
-            return read;
+            Checks.time("received_at", receivedAt);
+            return this;
         }
     }
 
     record Outbound(
-        @JsonProperty("schema_version") Integer schemaVersion,
-        @JsonProperty("message_sid") String messageSid,
-        @JsonProperty("account_sid") String accountSid,
-        @JsonProperty("messaging_service_sid") String serviceSid,
-        @JsonProperty("from") String from,
-        @JsonProperty("to") String to,
-        @JsonProperty("body") String body,
-        @JsonProperty("media_urls") List<String> mediaUrls,
-        @JsonProperty("status_callback") String statusCallback,
-        @JsonProperty("created_at") String createdAt) {
+        String messageSid, String accountSid, String serviceSid, String from, String to, String body,
+        List<String> mediaUrls, String statusCallback, String createdAt) {
 
         /** The list's key of the recipient's entry. */
         String entry() {
@@ -79,48 +82,114 @@ final class Messages {
 
         /** Read and check a value. */
         static Outbound read(byte[] value) throws Invalid {
-            Outbound read = parsed(OUTBOUND, value);
-            version(read.schemaVersion);
-            Checks.sid("message_sid", read.messageSid);
-            Checks.sid("account_sid", read.accountSid);
-            if (read.serviceSid != null) {
-                Checks.sid("messaging_service_sid", read.serviceSid);
-            }
-            if (read.from != null) {
-                Checks.sender("from", read.from);
-            }
-            Checks.address("to", read.to);
-            Checks.body(read.body);
-            if (read.mediaUrls != null) {
-                for (String url : read.mediaUrls) {
-                    Checks.url("media_urls", url);
+            return parsed(value, Outbound::read).checked();
+        }
+
+        private static Outbound read(JsonParser in) throws IOException, Invalid {
+            String messageSid = null, accountSid = null, serviceSid = null, from = null, to = null;
+            String body = null, statusCallback = null, createdAt = null;
+            List<String> mediaUrls = List.of();
+            for (String name = in.nextFieldName(); name != null; name = in.nextFieldName()) {
+                in.nextToken();
+                switch (name) {
+                    case "schema_version" -> version(in);
+                    case "message_sid" -> messageSid = text(in, name);
+                    case "account_sid" -> accountSid = text(in, name);
+                    case "messaging_service_sid" -> serviceSid = text(in, name);
+                    case "from" -> from = text(in, name);
+                    case "to" -> to = text(in, name);
+                    case "body" -> body = text(in, name);
+                    case "media_urls" -> mediaUrls = texts(in, name);
+                    case "status_callback" -> statusCallback = text(in, name);
+                    case "created_at" -> createdAt = text(in, name);
+                    default -> in.skipChildren();
                 }
             }
-            if (read.statusCallback != null) {
-                Checks.url("status_callback", read.statusCallback);
+            return new Outbound(
+                messageSid, accountSid, serviceSid, from, to, body, mediaUrls, statusCallback,
+                createdAt);
+        }
+
+        private Outbound checked() throws Invalid {
+            Checks.sid("message_sid", messageSid);
+            Checks.sid("account_sid", accountSid);
+            if (serviceSid != null) {
+                Checks.sid("messaging_service_sid", serviceSid);
             }
-            Checks.time("created_at", read.createdAt);
-            return read;
+            if (from != null) {
+                Checks.sender("from", from);
+            }
+            Checks.address("to", to);
+            Checks.body(body);
+            for (String url : mediaUrls) {
+                Checks.url("media_urls", url);
+            }
+            if (statusCallback != null) {
+                Checks.url("status_callback", statusCallback);
+            }
+            Checks.time("created_at", createdAt);
+            return this;
         }
     }
 
-    private static <T> T parsed(ObjectReader reader, byte[] value) throws Invalid {
+    /** Reads the fields of an object, from its first name to its end. */
+    private interface Reading<T> {
+        T read(JsonParser in) throws IOException, Invalid;
+    }
+
+    private static <T> T parsed(byte[] value, Reading<T> reading) throws Invalid {
         if (value == null) {
             throw new Invalid("no value");
         }
-        try {
-            T read = reader.readValue(value);
-            if (read != null) {
-                return read;
+        try (JsonParser in = JSON.createParser(value)) {
+            if (in.nextToken() != JsonToken.START_OBJECT) {
+                throw new Invalid("not a JSON object");
             }
-            throw new Invalid("not a JSON object");
+            T read = reading.read(in);
+            if (in.nextToken() != null) {
+                throw new Invalid("more than a JSON object");
+            }
+            return read;
         } catch (IOException error) {
-            throw new Invalid("not JSON of this topic");
+            throw new Invalid("not JSON");
         }
     }
 
-    private static void version(Integer said) throws Invalid {
-        if (said != null && said != 1) {
+    private static String text(JsonParser in, String name) throws IOException, Invalid {
+        return switch (in.currentToken()) {
+            case VALUE_STRING -> in.getText();
+            case VALUE_NULL -> null;
+            default -> throw new Invalid(name + ": not a text");
+        };
+    }
+
+    private static int whole(JsonParser in, String name, int missing) throws IOException, Invalid {
+        return switch (in.currentToken()) {
+            case VALUE_NUMBER_INT -> in.getIntValue();
+            case VALUE_NULL -> missing;
+            default -> throw new Invalid(name + ": not a whole number");
+        };
+    }
+
+    private static List<String> texts(JsonParser in, String name) throws IOException, Invalid {
+        if (in.currentToken() == JsonToken.VALUE_NULL) {
+            return List.of();
+        }
+        if (in.currentToken() != JsonToken.START_ARRAY) {
+            throw new Invalid(name + ": not an array");
+        }
+        var found = new ArrayList<String>();
+        while (in.nextToken() != JsonToken.END_ARRAY) {
+            if (in.currentToken() != JsonToken.VALUE_STRING) {
+                throw new Invalid(name + ": not texts");
+            }
+            found.add(in.getText());
+        }
+        return found;
+    }
+
+    private static void version(JsonParser in) throws IOException, Invalid {
+        if (whole(in, "schema_version", 1) != 1) {
             throw new Invalid("schema_version: unknown");
         }
     }

@@ -2,7 +2,7 @@ package optout.peers;
 
 import com.sun.management.OperatingSystemMXBean;
 import java.lang.management.ManagementFactory;
-import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.CountDownLatch;
 
 /** How many records one thread has processed, and the CPU time of the process at some of them. */
 final class Progress {
@@ -11,7 +11,7 @@ final class Progress {
 
     private final long records;
     private final long startedAtMs = System.currentTimeMillis();
-    private final AtomicLong done = new AtomicLong();
+    private final CountDownLatch done = new CountDownLatch(1);
     private long next;
     volatile long beganNs;
     volatile long cpuBeganNs;
@@ -29,11 +29,13 @@ final class Progress {
         } else if (next == records / 4 * 3) {
             cpuWarmNs = cpuNs();
         }
-        done.lazySet(++next);
+        if (++next == records) {
+            done.countDown();
+        }
     }
 
-    long done() {
-        return done.get();
+    void awaitDone() throws InterruptedException {
+        done.await();
     }
 
     long startedAtMs() {

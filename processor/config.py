@@ -244,8 +244,8 @@ class Settings(BaseSettings):
     watchdog_s: Annotated[float, Field(gt=0)] = 45.0
     """If a lane does not work for this long although Kafka and Redis answer, the worker leaves its
     groups and exits. Another worker takes its partitions at once."""
-    batch_wait_ms: Annotated[float, Field(ge=0, le=1_000)] = 10.0
-    """Least time between two commits of a lane under load."""
+    batch_wait_ms: Annotated[float, Field(ge=0, le=1_000)] = 5.0
+    """Least time between two transactions of a role's lanes in a process."""
     batch_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
     """Records of a batch, at most."""
     fetch_bytes: Annotated[int, Field(ge=65_536)] = 1 << 20

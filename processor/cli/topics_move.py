@@ -123,7 +123,7 @@ async def _move(plan: Plan) -> _Moved:
         await topic_admin.set_timestamps(plan.target, BY_PRODUCER)
     source = plan.source
     for part in plan.pending:  # a worker that was killed may have left a transaction open
-        await settle(source, part.transactional_id)
+        await settle(source, part)
     # Pending records go last. Until the first is copied, deleting the new topics undoes the move.
     parts = [*(() if begun else plan.whole), *plan.pending]
     length = 0

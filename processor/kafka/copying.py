@@ -8,10 +8,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.util import encode_varint
 
 from processor.kafka.checksum import seal
 from processor.kafka.fetched import FetchedRecord
+from processor.kafka.ports import RecordBatch
 from processor.wire.headers import SOURCE
 from processor.wire.records import FormRecord, Header, Headers, Laid, Parts, Record, Row
 
@@ -20,7 +22,9 @@ try:
 except ImportError:  # it was not built; aiokafka's builder takes one record after another
     native = None  # type: ignore[assignment]
 
+MOST_BYTES = 1 << 19  # of a batch
 _HEAD = struct.Struct(">qiibIhiqqqhii")
+_STATE, _STATE_AT = struct.Struct(">qhi"), 43  # id, epoch and sequence of the producer
 _BEHIND_LENGTH = 12
 _MAGIC, _TRANSACTIONAL, _NO_EPOCH = 2, 0x10, -1
 
@@ -118,9 +122,22 @@ class TransactionBatch:
         return whole
 
 
-def new_batch(at_ms: int, most_bytes: int) -> TransactionBatch | None:
-    """An empty batch; None without compiled code, as aiokafka's is faster then."""
-    return TransactionBatch(at_ms, most_bytes) if native is not None else None
+class _Again(BatchBuilder):  # type: ignore[misc]
+    """aiokafka's batch, which can be sent a second time, after an aborted transaction."""
+
+    def _set_producer_state(self, *state: int) -> None:
+        if self._buffer is None:
+            super()._set_producer_state(*state)
+        else:
+            _STATE.pack_into(self._buffer, _STATE_AT, *state)
+            seal(self._buffer)
+
+
+def new_batch(at_ms: int, most_bytes: int) -> RecordBatch:
+    """An empty batch; aiokafka's without compiled code, as it is faster then."""
+    if native is None:
+        return _Again(most_bytes, 0, is_transactional=True)
+    return TransactionBatch(at_ms, most_bytes)
 
 
 def form_record(key: Parts, value: Parts, headers: tuple[tuple[str, Parts], ...]) -> FormRecord:

@@ -16,6 +16,7 @@ from aiokafka.errors import (
     KafkaError,
     MessageSizeTooLargeError,
     OffsetMetadataTooLargeError,
+    ProducerFenced,
     RecordListTooLargeError,
     RequestTimedOutError,
     SaslAuthenticationFailed,
@@ -25,11 +26,13 @@ from aiokafka.errors import (
     UnsupportedCodecError,
 )
 
-from processor.errors import BrokerUnavailable
+from processor.errors import BrokerUnavailable, Fenced, RetryableError
 from processor.kafka.codecs import REMEDY
 
 # After a transaction has failed, the next write to it raises the second, which is not a KafkaError.
 TRANSACTION_ERRORS = (KafkaError, IllegalOperation)
+# Failures in a lane's use of Kafka; aiokafka asserts that it knows a broker.
+OF_KAFKA = (AssertionError, *TRANSACTION_ERRORS, OSError, TimeoutError)
 _REFUSALS = (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -106,3 +109,20 @@ def is_fenced(producer: AIOKafkaProducer) -> bool:
     """Whether a transactional producer may not be used any more."""
     manager = producer._txn_manager  # None: no transactional one
     return manager is not None and bool(manager.is_fatal_error())
+
+
+def in_our_words(
+    error: BaseException, producer: AIOKafkaProducer | None
+) -> Fenced | RetryableError:
+    """Put a failure in a lane's use of Kafka into our words.
+
+    Args:
+        error: of Kafka, of the network, or a deadline.
+        producer: the transactional one that was used, if any.
+    """
+    if isinstance(error, ProducerFenced):
+        return Fenced("another process took the partition's transactional id")
+    if isinstance(error, AssertionError) and producer is not None and is_fenced(producer):
+        # aiokafka asserts that a fenced producer is not used, and that it knows a broker.
+        return Fenced("the producer was fenced before")
+    return unavailable(error)

@@ -20,14 +20,13 @@ from typing import Any
 import click
 import hiredis
 import orjson
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from processor.cli.traffic import KEYWORDS
 from processor.core.messages import Scope
 from processor.core.policy import STANDARD, KeywordSet, OptOutConfig
 from processor.core.services import Service
 from processor.kafka.fetched import FetchedRecord
-from processor.kafka.lanes.exactly_once import LaneOutput
+from processor.kafka.lanes.lane_output import LaneOutput
 from processor.metrics import MatchMetrics, Metrics
 from processor.servers import settle_memory
 from processor.stages.match_inbound import MatchDependencies, MatchInbound
@@ -45,9 +44,6 @@ _EVERY = _ORDINARY // _KEYWORDS
 _BATCHES = 400  # of a round
 _ROUNDS = 7
 _TOPICS = Topics.under("bench-")
-_PRODUCER: Any = SimpleNamespace(
-    create_batch=lambda: BatchBuilder(1 << 19, 0, is_transactional=True)
-)
 _PARTS = ("read", "list", "Redis", "decide", "put out")
 
 
@@ -181,11 +177,11 @@ class _Lane:
 
     async def batch(self) -> None:
         """Measure the next batch."""
-        records, out = self._made.batch(), LaneOutput(_PRODUCER, 0)
+        records, out = self._made.batch(), LaneOutput(0)
         self._parts.seconds = dict.fromkeys(_PARTS, 0.0)
         began = time.perf_counter()
         batch = await self._stage.process(records, out)
-        for _, builder in out._all():
+        for _, builder in out.batches():
             builder.close()
         await batch.committed()
         took = time.perf_counter() - began

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.local import stack
 from processor.config import Role, Settings
-from processor.kafka.lanes import exactly_once, supervisor
+from processor.kafka.lanes import exactly_once, relay, supervisor
 from tests.clinic import a_send, a_text
 from tests.crash.sharing import DEADLINE_S, ready, shared
 from tests.installation import Installation, by_sid, running
@@ -27,7 +27,8 @@ REDIS_S = 60.0  # the highest setting
 
 @pytest.fixture(autouse=True)
 def _no_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exactly_once, "_COMMIT_S", LONG_S)
+    monkeypatch.setattr(exactly_once, "COMMIT_S", LONG_S)
+    monkeypatch.setattr(relay, "COMMIT_S", LONG_S)
     monkeypatch.setattr(supervisor, "_LET_GO_S", LONG_S)
 
 

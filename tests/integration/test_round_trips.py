@@ -12,7 +12,7 @@ from aiokafka.structs import OffsetAndMetadata
 from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.kafka.groups import committed_of, group_view
-from processor.kafka.lanes.exactly_once import LaneOutput
+from processor.kafka.lanes.lane_output import LaneOutput, announce, send
 from processor.kafka.lanes.round_trips import ask_for_both
 from processor.kafka.lanes.source_reader import SourceReader
 from processor.kafka.writing import Outgoing
@@ -58,13 +58,13 @@ async def test_a_transaction_takes_four_round_trips(settings: Settings) -> None:
     try:
         for transactions in itertools.count(1):
             await producer.begin_transaction()
-            out = LaneOutput(producer, 0)
+            out = LaneOutput(0)
             for topic in (topics.reply_sends, topics.block_changes):
                 out.put(topic, b"one", b"1")
             rounds = Rounds(producer.client)
-            await out.announce()
+            await announce(producer, [out])
             await producer.send_offsets_to_transaction({source: offset}, group)
-            await out.send()
+            await send(producer, [out])
             await producer.commit_transaction()
             # The first transaction has to find the coordinators, and a broker that is still busy
             # with the last one wants to be asked again.

@@ -21,7 +21,7 @@ from processor.core.partitions import partition_of
 from processor.core.prefilter import Prefilter
 from processor.kafka import checksum
 from processor.kafka import fetched as fetching
-from processor.kafka.copying import can_copy, copied, form_record, new_batch
+from processor.kafka.copying import TransactionBatch, can_copy, copied, form_record
 from processor.kafka.fetched import FetchedRecord
 from processor.suspicion.stems import SEPARATOR
 from processor.wire import inbound_messages
@@ -150,8 +150,7 @@ def test_outputs_are_as_aiokafka_writes_them(
     most_bytes: int,
 ) -> None:
     builder = BatchBuilder(1 << 20, 0, is_transactional=True)
-    batch = new_batch(WRITTEN_AT_MS, most_bytes)
-    assert batch is not None
+    batch = TransactionBatch(WRITTEN_AT_MS, most_bytes)
     for key, value, own in outputs:
         value = b"" if key is None else value  # aiokafka needs either
         if batch.append(key=key, value=value, headers=own) is None:

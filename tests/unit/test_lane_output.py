@@ -5,22 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from processor.kafka.copying import form_record
 from processor.kafka.fetched import FetchedRecord
-from processor.kafka.lanes.exactly_once import LaneOutput
+from processor.kafka.lanes.lane_output import LaneOutput
 from processor.wire.records import Row
 from processor.wire.texts import record_of
 
 pytestmark = pytest.mark.usefixtures("readers")
 MARK: list[tuple[str, bytes | None]] = [("mark", b"1-1")]
-
-
-class _Producer:
-    def create_batch(self) -> BatchBuilder:
-        return BatchBuilder(1 << 16, 0, is_transactional=True)
 
 
 def a_send(number: int) -> FetchedRecord:
@@ -29,8 +23,8 @@ def a_send(number: int) -> FetchedRecord:
 
 def written(out: LaneOutput) -> list[tuple[Any, Any]]:
     found = []
-    for topic, batch in (*out._full, *out._open.items()):
-        assert topic == "allowed"
+    for tp, batch in out.batches():
+        assert tp == ("allowed", 3)
         batch._set_producer_state(9, 2, 0)  # type: ignore[attr-defined]
         records = MemoryRecords(bytes(batch._build()))  # type: ignore[attr-defined]
         assert records.has_next()
@@ -40,7 +34,7 @@ def written(out: LaneOutput) -> list[tuple[Any, Any]]:
 
 @pytest.mark.parametrize("runs", [(150, 1, 150), (1, 1, 1), (120, 120), (3, 500, 2)])
 def test_copies_keep_their_places_among_other_records(runs: tuple[int, ...]) -> None:
-    out: Any = LaneOutput(_Producer(), 3)
+    out: Any = LaneOutput(3)
     number = 0
     for run in runs:
         out.copy("allowed", [a_send(number + at) for at in range(run)], MARK)
@@ -58,7 +52,7 @@ def test_records_that_are_filled_are_those_that_are_put() -> None:
     sizes = (3, 60_000, 500_000, 1, 40_000, 70_000)  # some begin another batch
     form = form_record((b"k", 0), (b"a", 1), (("mark", (b"1-1",)), ("own", (0,))))
     rows: list[Row] = [(form, (b"%d" % number, b"b" * size)) for number, size in enumerate(sizes)]
-    put_out, fill_out = [LaneOutput(_Producer(), 3) for _ in range(2)]
+    put_out, fill_out = [LaneOutput(3) for _ in range(2)]
     for row in rows:
         put_out.put("allowed", *record_of(row))
     fill_out.fill("allowed", rows[:2])
@@ -70,3 +64,23 @@ def test_records_that_are_filled_are_those_that_are_put() -> None:
     assert [headers for _, headers in found] == [
         [*MARK, ("own", b"%d" % number)] for number in range(len(sizes))
     ]
+
+
+def test_a_batch_is_sent_again_under_another_number() -> None:
+    again, once = [LaneOutput(3) for _ in range(2)]
+    for out in (again, once):
+        out.put("allowed", b"+15550100001", b"value", MARK)
+    [(_, twice)], [(_, fresh)] = again.batches(), once.batches()
+    built: list[Any] = []
+    for batch, number in ((twice, 0), (twice, 1), (fresh, 1)):
+        batch._set_producer_state(9, 2, number)  # type: ignore[attr-defined]
+        built.append(bytes(batch._build()))  # type: ignore[attr-defined]
+    _, second, other = ([*MemoryRecords(one).next_batch()][0] for one in built)  # noqa: RUF015
+    assert (second.key, second.value, second.headers) == (other.key, other.value, other.headers)
+    for one in built:
+        assert MemoryRecords(one).next_batch().validate_crc()
+    heads = [
+        (b.producer_id, b.producer_epoch, b.base_sequence)
+        for b in (MemoryRecords(one).next_batch() for one in built)
+    ]
+    assert heads == [(9, 2, 0), (9, 2, 1), (9, 2, 1)]

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 from aiokafka import TopicPartition
@@ -15,7 +14,7 @@ from aiokafka.errors import IllegalOperation, ProducerFenced
 from processor.config import Settings
 from processor.kafka.lanes import partition_lane
 from processor.kafka.lanes.assignor import Owned
-from processor.kafka.lanes.exactly_once import LaneOutput
+from processor.kafka.lanes.lane_output import LaneOutput, send
 from processor.kafka.lanes.membership import _Sticky
 from processor.kafka.lanes.partition_lane import LaneContext, PartitionLane, given_up
 from processor.kafka.lanes.supervisor import Lanes
@@ -192,14 +191,13 @@ async def test_what_failed_a_transaction_is_told_not_what_followed() -> None:
         raise IllegalOperation("not in transaction")
 
     producer = SimpleNamespace(
-        create_batch=Mock,
         send_batch=send_batch,
         _txn_manager=SimpleNamespace(_transaction_waiter=ended),
     )
-    out = LaneOutput(producer, 0)
+    out = LaneOutput(0)
     out.put("reply-sends", b"key", b"value")
     with pytest.raises(ProducerFenced):
-        await out.send()
+        await send(producer, [out])
 
 
 class Hanging(PartitionLane[Any]):
@@ -233,6 +231,7 @@ async def test_a_lane_that_hangs_as_it_is_taken_keeps_no_other_waiting(
                 group="match",
                 member=SimpleNamespace(client=None),  # type: ignore[arg-type]
                 reader=None,  # type: ignore[arg-type]
+                shared=None,  # type: ignore[arg-type]
                 sources=[TopicPartition("inbound", number)],
                 outputs=[],
                 metrics=METRICS,

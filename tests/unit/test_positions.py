@@ -58,6 +58,7 @@ def test_a_position_is_believed_only_of_the_log_that_was_read_up_to_it(
         Position(5, ID, 3, "0,2", 9),
         Position(5, ID, None, "1,2,1,1"),
         Position(5, None, None, "with spaces in it"),
+        Position(5, ID, 3, "2 17-4", 9, "match-shared-0a1b"),
     ],
 )
 def test_a_note_says_what_it_was_made_of(position: Position) -> None:
@@ -65,7 +66,8 @@ def test_a_note_says_what_it_was_made_of(position: Position) -> None:
 
 
 @pytest.mark.parametrize(
-    "note", ["", "2 17-4", "moved by hand", "x y z w", "1", "1 a", "1 a b", "1 a b c d"]
+    "note",
+    ["", "2 17-4", "moved by hand", "x y z w", "2", "2 a", "2 a b", "2 a b c d e", "1 a 3 4 d"],
 )
 def test_of_a_foreign_note_nothing_is_kept(note: str) -> None:
     assert position_of(5, note) == Position(5)
@@ -73,7 +75,7 @@ def test_of_a_foreign_note_nothing_is_kept(note: str) -> None:
 
 def test_a_newer_note_is_not_read_as_anything_else() -> None:
     with pytest.raises(NewerNote):
-        position_of(5, f"2 {ID} 3 9 ")
+        position_of(5, f"3 {ID} 3 9 - ")
 
 
 def test_a_record_that_is_read_again_under_an_older_epoch_is_not_the_furthest() -> None:

@@ -1,7 +1,8 @@
 """Exactly-once lane: one partition, one fenced transactional producer.
 
 The steps are those of `processor/DESIGN.md`. aiokafka sends no group metadata with a transaction's
-offsets, so the group does not fence a zombie; the partition's own transactional id does.
+offsets, so the group does not fence a zombie. The partition's own transactional id does, and the
+name of the relay in the note beside the offsets; see `shared_transactions.py`.
 """
 
 from __future__ import annotations
@@ -9,43 +10,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
 from typing import Protocol
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
-from processor.kafka.copying import TransactionBatch, can_copy, copied, new_batch
-from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, unavailable
+from processor.kafka.failures import unavailable
+from processor.kafka.groups import committed_of
 from processor.kafka.lanes.batch_size import BatchSize
+from processor.kafka.lanes.lane_output import LaneOutput
 from processor.kafka.lanes.lane_state import Doing
-from processor.kafka.lanes.partition_lane import (
-    START_S,
-    LaneContext,
-    PartitionLane,
-    Waits,
-)
-from processor.kafka.lanes.round_trips import ask_for_both
-from processor.kafka.lanes.source_reader import REQUEST_S
-from processor.kafka.ports import RecordBatch
-from processor.kafka.starting import start, stop
-from processor.wire.headers import source_of
-from processor.wire.records import Header, Output, Record, Row
-from processor.wire.texts import record_of
+from processor.kafka.lanes.partition_lane import START_S, LaneContext, PartitionLane, Waits
+from processor.kafka.lanes.position_rules import Position
+from processor.kafka.lanes.positions import freed, writers_in
+from processor.kafka.lanes.read_ahead import ReadAhead
+from processor.kafka.lanes.relay import COMMIT_S, dropped
+from processor.kafka.lanes.shared_transactions import Seat
+from processor.kafka.lanes.transactions import Part, Refused, transact, transactional
+from processor.kafka.starting import start
+from processor.wire.records import Output, Record
 
 logger = logging.getLogger(__name__)
 
-_COMMIT_S = 4.0  # below the broker's own time-out of a transaction
 _LOOK_S = 0.5  # for a last look's answer, where the lane is to stop
-# For a killed worker's last transaction: readers wait for its end. Brokers look for expired
-# transactions every ten seconds.
-_TRANSACTION_TIMEOUT_MS = 5_000
 _POLL_S = 0.5
-_MAX_BATCH_BYTES = 1 << 19
-_MAX_REQUEST_BYTES = 1 << 22
-_FEW = 100  # records to copy, for which batches of their own would be too small
+_LEAVE_S = 2.0  # for the last owner, which may still live, to commit what it has in hand
+_ASK_AGAIN_S = 0.03
 
 
 class Batch(Protocol):
@@ -104,104 +97,8 @@ class Stage(Waits, Protocol):
         ...
 
 
-class LaneOutput:
-    """The unsent records of one batch, for one partition of several topics."""
-
-    def __init__(self, producer: AIOKafkaProducer, partition: int) -> None:
-        self._producer = producer
-        self._partition = partition
-        self._open: dict[str | tuple[str, int], RecordBatch] = {}
-        self._full: list[tuple[str | tuple[str, int], RecordBatch]] = []
-        self.counts: Counter[str] = Counter()  # see ``LaneMetrics.batch``
-
-    def clear(self) -> None:
-        """Forget all records, to begin again."""
-        self._open, self._full = {}, []
-        self.counts.clear()
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to send."""
-        return bool(self._open or self._full)
-
-    def put(
-        self,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: list[Header] | None = None,
-        partition: int | None = None,
-    ) -> None:
-        """Add a record to its topic's batch, by default in this lane's partition."""
-        place = topic if partition is None else (topic, partition)
-        builder = self._open.get(place)
-        if builder is None:
-            builder = self._open[place] = self._new_batch()
-        headers = headers or []  # a list: the builders take nothing else
-        if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
-            self._full.append((place, builder))
-            builder = self._open[place] = self._new_batch()
-            builder.append(key=key, value=value, timestamp=None, headers=headers)
-
-    def fill(self, topic: str, rows: list[Row]) -> None:
-        """Add records with holes to a topic's batches; see ``Output``."""
-        taken = 0
-        while taken < len(rows):
-            builder = self._open.get(topic)
-            if builder is None:
-                builder = self._open[topic] = self._new_batch()
-            if isinstance(builder, TransactionBatch):
-                taken += builder.fill(rows, taken)
-                if builder.closed():
-                    self._full.append((topic, self._open.pop(topic)))
-            else:
-                self.put(topic, *record_of(rows[taken]))
-                taken += 1
-
-    def _new_batch(self) -> RecordBatch:
-        made = new_batch(int(time.time() * 1000), _MAX_BATCH_BYTES)
-        return made or self._producer.create_batch()
-
-    def copy(self, topic: str, records: Sequence[Record], headers: list[Header]) -> None:
-        """Add records to a topic's batches in this lane's partition; see ``Output``."""
-        if len(records) < _FEW or not can_copy(records):
-            for record in records:
-                self.put(topic, record.key, record.value, [*headers, source_of(record)])
-            return
-        if builder := self._open.pop(topic, None):
-            self._full.append((topic, builder))
-        at_ms = int(time.time() * 1000)
-        batches = copied(records, headers, at_ms=at_ms, most_bytes=_MAX_BATCH_BYTES)
-        self._full += [(topic, batch) for batch in batches]
-
-    async def announce(self) -> None:
-        """Let the transaction begin with the partitions that are written to; see `round_trips`."""
-        manager = self._producer._txn_manager
-        for topic, partition in {self._at(place) for place, _ in self._all()}:
-            if partition in await self._producer.partitions_for(topic):
-                manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
-
-    def _all(self) -> Sequence[tuple[str | tuple[str, int], RecordBatch]]:
-        return (*self._full, *self._open.items())
-
-    def _at(self, place: str | tuple[str, int]) -> tuple[str, int]:
-        return (place, self._partition) if isinstance(place, str) else place
-
-    async def send(self) -> None:
-        """Send all records and await every batch, because a commit does not fail with them."""
-        fates = []
-        try:
-            for place, builder in self._all():
-                topic, partition = self._at(place)
-                builder.close()
-                fate = await self._producer.send_batch(builder, topic, partition=partition)
-                fates.append(fate)
-            await asyncio.gather(*fates)
-        except TRANSACTION_ERRORS as error:
-            raise ended_by(self._producer) or error from None
-
-
 class Lane(PartitionLane[Stage]):
-    """Exactly once: outputs and offsets in one transaction of the partition's own producer.
+    """Exactly once: outputs and offsets in one transaction, after the first with other lanes'.
 
     Its arguments are those of ``PartitionLane``.
     """
@@ -210,9 +107,16 @@ class Lane(PartitionLane[Stage]):
 
     def __init__(self, context: LaneContext, stage: Stage) -> None:
         super().__init__(context, stage)
+        self._shared = context.shared
+        self._ahead: ReadAhead | None = None
+        self._seat: Seat | None = None  # None: it commits with its own producer
+        self._turn = 0
+        self._failed_to: dict[TopicPartition, int] = {}  # ends of a failed commit
+        self._is_settled = True  # whether the outcome of its last commit is known
         self._in_transaction = False
         self._next: dict[TopicPartition, int] = {}  # the first offset not processed yet
         self._uncommitted: set[TopicPartition] = set()
+        self._committed: dict[TopicPartition, OffsetAndMetadata] = {}  # as far as is known
         self._note = ""  # that goes with the offsets
         self._committed_at = 0.0
         self._batch_size = BatchSize(context.settings.batch_records)
@@ -223,50 +127,70 @@ class Lane(PartitionLane[Stage]):
     async def _take(self) -> None:
         self._enter(Doing.TAKING)
         self._uncommitted = set()  # self._next stays as it was: the lag is counted from it
+        self._committed = {}
         self._at_step("claim")
         await self._unless_stopped(self._stage.claim())
         self._at_step("producer")
-        producer = AIOKafkaProducer(
-            **self._settings.kafka(request_s=REQUEST_S),
-            transactional_id=f"{self._group}-{self.partition}",
-            transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS,
-            retry_backoff_ms=5,
-            linger_ms=0,
-            max_batch_size=_MAX_BATCH_BYTES,
-            max_request_size=_MAX_REQUEST_BYTES,
-        )
-        ask_for_both(producer)
-        self._producer = producer
-        await self._unless_stopped(self._kafka(start(producer), START_S))
+        self._producer = transactional(self._settings, f"{self._group}-{self.partition}")
+        await self._unless_stopped(self._kafka(start(self._producer), START_S))
+        taking = self._shared.take(self.partition)
+        self._turn = await self._unless_stopped(self._kafka(taking, START_S))
+        await self._unless_stopped(self._kafka(self._shared.name(), START_S))
         self._at_step("committed")
-        taken = await self._take_positions()
+        taken = await self._settled()
         first = {tp: position.offset for tp, position in taken.items()}
         notes = {tp: position.stage_note for tp, position in taken.items()}
         self._note = await self._unless_stopped(self._stage.inherit(notes.values()))
         self._next = first
         self._uncommitted = {
-            tp for tp in taken if tp in self._positions.new or self._note != notes[tp]
+            tp
+            for tp, position in taken.items()
+            if tp in self._positions.new or self._note != notes[tp] or position.writer
         }
         if self._uncommitted:
             # Before the first output: from now on, a missing offset means a lost offset. Also
             # before this owner's first write can be read: the next owner must begin above it.
-            await self._kafka(self._transaction(), _COMMIT_S)
+            await self._commit()
             self._uncommitted = set(taken)  # by the note of one who has recovered
         self._at_step("recover")
         self._note = await self._unless_stopped(
             self._stage.recover({tp.topic: offset for tp, offset in first.items()})
         )
         self._read_from(first)
+        assert self._reading is not None
+        self._ahead = ReadAhead(self._reading, self._sources, self._batch_size.now)
+
+    async def _settled(self) -> dict[TopicPartition, Position]:
+        """The positions, when no relay of an earlier owner can change them any more.
+
+        An owner that still lives may be committing its last batch. It is not fenced before it had
+        time to leave, because that would end the lanes that stay with it, too.
+
+        Raises:
+            PositionRefused: a position is not credible.
+        """
+        deadline = time.monotonic() + _LEAVE_S
+        while True:
+            asked = committed_of(self._member, self._sources)
+            committed = await self._unless_stopped(self._kafka(asked, START_S))
+            named = {name for name in writers_in(committed) if not self._shared.is_settled(name)}
+            if not named:
+                taken = await self._take_positions()
+                if all(self._shared.is_settled(one.writer) for one in taken.values()):
+                    return taken
+            elif time.monotonic() > deadline or self._shared.had(named):
+                for name in named:
+                    fencing = self._shared.fence(name)
+                    await self._unless_stopped(self._kafka(fencing, START_S))
+            else:
+                await self._unless_stopped(asyncio.sleep(_ASK_AGAIN_S))
 
     async def _work(self) -> None:
         self._enter(Doing.RUNNING)
         looked_at = time.monotonic()
         while not self._stop.is_set():
-            # Small transactions are the main cost: under load, let records gather between two. A
-            # lane that was idle does not wait.
-            early_s = self._committed_at + self._settings.batch_wait_ms / 1000 - time.monotonic()
-            if early_s > 0:
-                await self._unless_stopped(asyncio.sleep(early_s))
+            if self._seat is not None:
+                self._seat.check()
             found, ends = await self._unless_stopped(self._next_records())
             if found:
                 began = time.monotonic()
@@ -293,10 +217,10 @@ class Lane(PartitionLane[Stage]):
 
         It moves on without a record, too: past the markers of its producers' transactions.
         """
-        reading = self._reading
+        reading = self._ahead
         assert reading is not None
         try:
-            found = await reading.records(self._sources, wait_s=_POLL_S, most=self._batch_size.now)
+            found = await reading.records(wait_s=_POLL_S, most=self._batch_size.now)
             positions = await self._positions.follow(reading, self._sources)
         except KafkaError as error:
             raise unavailable(error) from error
@@ -314,7 +238,7 @@ class Lane(PartitionLane[Stage]):
             # Sources are merged by arrival; each keeps its own order.
             records = list(merge(*found.values(), key=lambda record: record.timestamp))
         while True:
-            out = LaneOutput(self._producer, self.partition)
+            out = LaneOutput(self.partition)
             self._at_step("process")
             with self._metrics.process.time():
                 batch = await self._unless_stopped(self._stage.process(records, out))
@@ -333,60 +257,91 @@ class Lane(PartitionLane[Stage]):
     async def _commit(self, out: LaneOutput | None = None, batch: Batch | None = None) -> bool:
         """Steps 3 to 5: outputs and offsets in one transaction; False if it must be redone."""
         with self._metrics.transaction.time():
-            return await self._kafka(self._transaction(out, batch), _COMMIT_S)
+            if self._seat is not None:
+                is_committed = await self._commit_with_others(self._seat, out, batch)
+            else:
+                is_committed = await self._commit_alone(out, batch)
+        if is_committed:
+            self._uncommitted = set()
+            self._committed_at = time.monotonic()
+        return is_committed
 
-    async def _transaction(self, out: LaneOutput | None = None, batch: Batch | None = None) -> bool:
-        producer = self._producer
-        at_step = self._at_step if out else lambda step: None  # offsets alone are not a step
-        at_step("begin")
-        await producer.begin_transaction()
+    async def _commit_with_others(
+        self, seat: Seat, out: LaneOutput | None, batch: Batch | None
+    ) -> bool:
+        part = self._part(self._uncommitted, seat.name, out, batch)
+        try:
+            is_committed = await self._shared.commit(seat, part)
+        except asyncio.CancelledError:
+            self._is_settled = not part.is_sent
+            raise
+        except Exception:  # it is not committed; if that is not sure, the seat has ended
+            self._failed_to = dict(self._next)
+            raise
+        if is_committed:
+            self._committed.update(part.offsets)
+        return is_committed
+
+    async def _commit_alone(self, out: LaneOutput | None, batch: Batch | None) -> bool:
+        """Commit with the partition's own producer; with output, join the others afterwards.
+
+        After a failure it joins when everything that failed is committed. So a lane whose outputs
+        cannot be written fails alone.
+        """
+        is_past = all(end >= self._failed_to.get(tp, 0) for tp, end in self._next.items())
+        joins = out is not None and is_past
+        name = await self._kafka(self._shared.name(), START_S) if joins else None
+        part = self._part(self._next if joins else self._uncommitted, name, out, batch)
         self._in_transaction = True
-        if out:
-            await out.announce()
-        # Offsets first: this keeps the broker from answering the first batch with a retry. Both at
-        # once would, too: a broker checks one request of a transaction at a time.
-        offsets = {
-            tp: self._positions.to_commit(tp, self._next[tp], self._note)
-            for tp in self._uncommitted
-        }
-        await producer.send_offsets_to_transaction(offsets, self._group)
-        if out and batch:
-            at_step("emit")
-            with self._metrics.emit.time():
-                await out.send()
-            at_step("last_look")
-            with self._metrics.last_look.time():
-                holds = await self._unless_stopped(batch.still_holds(), grace_s=_LOOK_S)
-            if not holds:
-                await producer.abort_transaction()
-                self._in_transaction = False
-                return False
-        at_step("commit")
-        with self._metrics.commit.time():
-            await producer.commit_transaction()
+        try:
+            transaction = transact(self._producer, self._group, [part], self._metrics)
+            await self._kafka(transaction, COMMIT_S)
+        except Refused as refused:
+            self._in_transaction = False
+            if why := refused.why[part]:
+                raise why from None
+            return False
         self._in_transaction = False
-        at_step("committed_batch")
-        self._uncommitted = set()
-        self._committed_at = time.monotonic()
+        self._committed.update(part.offsets)
+        if name is not None:
+            self._seat, self._is_settled = self._shared.seat(self.partition, self._turn, name), True
+            producer, self._producer = self._producer, None
+            self._behind(dropped(producer, has_transaction=False))
         return True
 
+    def _part(
+        self,
+        sources: Iterable[TopicPartition],
+        writer: str | None,
+        out: LaneOutput | None,
+        batch: Batch | None,
+    ) -> Part:
+        offsets = {
+            tp: self._positions.to_commit(tp, self._next[tp], self._note, writer) for tp in sources
+        }
+        if out is None or batch is None:
+            return Part(offsets)
+
+        async def still_holds() -> bool:
+            return await self._unless_stopped(batch.still_holds(), grace_s=_LOOK_S)
+
+        return Part(offsets, out, still_holds, self._at_step)
+
     async def _let_go(self) -> None:
-        """Step 6: drop the producer and abort its open transaction, or readers wait for it."""
+        """Step 6: give the partition back; abort a transaction that is open, or readers wait.
+
+        The relay is taken out of the note. If this fails, the next owner fences
+        that relay.
+        """
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
         self._read_no_more()
         producer, self._producer = self._producer, None
         is_open, self._in_transaction = self._in_transaction, False
         if producer is not None:
-            self._behind(_dropped(producer, is_open))
-
-
-async def _dropped(producer: AIOKafkaProducer, has_transaction: bool) -> None:
-    try:
-        async with asyncio.timeout(_COMMIT_S):
-            if has_transaction:
-                await producer.abort_transaction()
-    except Exception as error:
-        # A broken or fenced producer cannot abort. The next owner's start settles the transaction,
-        # or has done so already.
-        logger.info("lane.not_aborted", extra={"why": type(error).__name__})
-    finally:
-        await stop(producer)
+            self._behind(dropped(producer, is_open))
+        seat, self._seat = self._seat, None
+        if seat is not None:
+            last = Part(freed(self._committed)) if self._is_settled else None
+            self._shared.leave(seat, last)

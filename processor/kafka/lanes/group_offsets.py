@@ -15,6 +15,7 @@ from processor.kafka.failures import TRANSACTION_ERRORS, unavailable
 from processor.kafka.groups import committed_of, group_view
 from processor.kafka.lanes.position_rules import Doubt, Log, Position, doubt
 from processor.kafka.lanes.positions import holds_any, logs_of, positions_in
+from processor.kafka.lanes.shared_transactions import fence_writers
 from processor.kafka.reading import reader
 from processor.kafka.starting import start, stop
 from processor.wire.topics import Topics
@@ -93,7 +94,9 @@ async def begin(settings: Settings, role: str) -> None:
 
 
 async def set_offsets(settings: Settings, to: Mapping[int, Sequence[tuple[Standing, int]]]) -> None:
-    """Set offsets, each partition's in one commit; a lane that works there is fenced and restarts.
+    """Set offsets, each partition's in one commit.
+
+    If a lane works there, it is fenced and restarts; so do the lanes that commit with it.
 
     Args:
         settings: of the installation.
@@ -130,6 +133,7 @@ async def _commit(
     )
     try:
         await start(producer)
+        await fence_writers(settings, group, list(offsets))
         async with producer.transaction():
             await producer.send_offsets_to_transaction(offsets, group)
     except ProducerFenced:

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from aiokafka import TopicPartition
-from aiokafka.errors import ProducerFenced
 
 from processor.config import Settings
 from processor.errors import Fenced, PositionRefused, RetryableError
-from processor.kafka.failures import TRANSACTION_ERRORS, is_fenced, unavailable
+from processor.kafka.failures import OF_KAFKA, in_our_words
 from processor.kafka.groups import committed_of
 from processor.kafka.lanes.fault_limit import Faults
 from processor.kafka.lanes.lane_state import Doing, LaneState
 from processor.kafka.lanes.membership import Membership
 from processor.kafka.lanes.position_rules import Position
 from processor.kafka.lanes.positions import Positions
+from processor.kafka.lanes.shared_transactions import SharedTransactions
 from processor.kafka.lanes.source_reader import Reading, SourceReader
 from processor.kafka.starting import to_its_end
 from processor.metrics import LaneMetrics
@@ -70,6 +70,7 @@ class LaneContext:
     group: str
     member: Membership
     reader: SourceReader
+    shared: SharedTransactions
     sources: Sequence[TopicPartition]  # this partition of each source topic
     outputs: Sequence[str]  # see ``Positions``
     metrics: LaneMetrics  # of the role
@@ -245,15 +246,8 @@ class PartitionLane(ABC, Generic[S]):
         try:
             async with asyncio.timeout(timeout_s):
                 return await waiting
-        except ProducerFenced as error:
-            raise Fenced("another process took the partition's transactional id") from error
-        except AssertionError as error:
-            # aiokafka asserts that a fenced producer is not used, and that it knows a broker.
-            if self._producer is not None and is_fenced(self._producer):
-                raise Fenced("the producer was fenced before") from error
-            raise unavailable(error) from error
-        except (*TRANSACTION_ERRORS, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
+        except OF_KAFKA as error:
+            raise in_our_words(error, self._producer) from error
 
     async def _unless_stopped(
         self, work: Coroutine[object, object, _T], *, grace_s: float = 0

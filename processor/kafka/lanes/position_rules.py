@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-_FORMAT = "1"
+_FORMAT = "2"
 _UNKNOWN = "-"
 
 
@@ -19,12 +19,14 @@ class Position:
     leader_epoch: int | None = None  # of the furthest batch that was read; None: none was yet
     stage_note: str = ""  # the stage's note for the next owner
     read_to: int = 0  # behind the last record read, where that is further
+    writer: str | None = None  # name of the relay that may write for the partition
 
     @property
     def note(self) -> str:
         """The text that is committed beside the offset."""
         epoch = _UNKNOWN if self.leader_epoch is None else self.leader_epoch
-        return f"{_FORMAT} {self.topic_id or _UNKNOWN} {epoch} {self.read_to} {self.stage_note}"
+        known = self.topic_id or _UNKNOWN, epoch, self.read_to, self.writer or _UNKNOWN
+        return f"{_FORMAT} {' '.join(map(str, known))} {self.stage_note}"
 
     def read_on(self, offset: int, leader_epoch: int | None) -> Position:
         """The position after reading further.
@@ -56,20 +58,21 @@ def position_of(offset: int, note: str) -> Position:
         NewerNote: a newer version wrote it.
     """
     version, _, rest = note.partition(" ")
-    parts = rest.split(" ", 3)
-    if not version.isdecimal() or len(parts) != 4:
+    parts = rest.split(" ", 4)
+    if not version.isdecimal():
         return Position(offset)
     if int(version) > int(_FORMAT):
         raise NewerNote
-    topic_id, epoch, read_to, stage_note = parts
-    if not read_to.isdecimal():
+    if version != _FORMAT or len(parts) != 5 or not parts[2].isdecimal():
         return Position(offset)
+    topic_id, epoch, read_to, writer, stage_note = parts
     return Position(
         offset,
         None if topic_id == _UNKNOWN else topic_id,
         int(epoch) if epoch.isdecimal() else None,
         stage_note,
         int(read_to),
+        None if writer == _UNKNOWN else writer,
     )
 
 

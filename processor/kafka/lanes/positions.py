@@ -19,6 +19,7 @@ from processor.kafka.lanes.position_rules import (
     doubt,
     position_of,
 )
+from processor.kafka.lanes.read_ahead import ReadAhead
 from processor.kafka.lanes.source_reader import Reading
 from processor.kafka.offset_protocol import epoch_ends, log_ends, log_starts
 from processor.kafka.protocol import topic_ids
@@ -77,7 +78,7 @@ class Positions:
         return self._at
 
     async def follow(
-        self, reading: Reading, sources: Iterable[TopicPartition]
+        self, reading: Reading | ReadAhead, sources: Iterable[TopicPartition]
     ) -> dict[TopicPartition, int]:
         """The offsets after the last records read.
 
@@ -103,10 +104,21 @@ class Positions:
         if doubted := diverged(before, ends[tp]):
             raise refused(tp, doubted)
 
-    def to_commit(self, tp: TopicPartition, offset: int, stage_note: str) -> OffsetAndMetadata:
-        """An offset to commit, with a note by which the next owner can check it."""
+    def to_commit(
+        self, tp: TopicPartition, offset: int, stage_note: str, writer: str | None = None
+    ) -> OffsetAndMetadata:
+        """An offset to commit, with a note by which the next owner can check it.
+
+        Args:
+            tp: the source.
+            offset: of the next record.
+            stage_note: see ``Batch``.
+            writer: the relay that may write for the partition from now on.
+        """
         at = self._at[tp]
-        position = replace(at, offset=offset, stage_note=stage_note, read_to=at.furthest)
+        position = replace(
+            at, offset=offset, stage_note=stage_note, read_to=at.furthest, writer=writer
+        )
         return OffsetAndMetadata(offset, position.note)
 
 
@@ -120,6 +132,24 @@ def positions_in(committed: Committed) -> dict[TopicPartition, Position]:
         return {tp: position_of(one.offset, one.metadata) for tp, one in committed.items()}
     except NewerNote:
         raise NewerFormat("a newer version committed the offsets: update this worker") from None
+
+
+def writers_in(committed: Committed) -> set[str]:
+    """The relays that notes name.
+
+    Raises:
+        NewerFormat: a newer version committed them.
+    """
+    return {one.writer for one in positions_in(committed).values() if one.writer}
+
+
+def freed(committed: Committed) -> dict[TopicPartition, OffsetAndMetadata]:
+    """The same offsets, and notes that name no relay any more."""
+    return {
+        tp: OffsetAndMetadata(one.offset, replace(position, writer=None).note)
+        for tp, one in committed.items()
+        for position in [position_of(one.offset, one.metadata)]
+    }
 
 
 async def logs_of(

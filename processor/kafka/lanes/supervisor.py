@@ -22,6 +22,7 @@ from processor.kafka.lanes.exactly_once import Lane
 from processor.kafka.lanes.lane_state import LaneState
 from processor.kafka.lanes.membership import Membership
 from processor.kafka.lanes.partition_lane import LaneContext, PartitionLane, Waits, given_up
+from processor.kafka.lanes.shared_transactions import SharedTransactions
 from processor.kafka.lanes.source_reader import SourceReader
 from processor.kafka.offset_protocol import log_ends
 from processor.kafka.protocol import topics_now
@@ -86,6 +87,7 @@ class Lanes:
         self._rejoin = asyncio.Event()
         self._lanes: dict[int, tuple[PartitionLane[Any], asyncio.Task[None]]] = {}
         self._behind: set[asyncio.Task[None]] = set()  # work that no lane waits for
+        self._shared = SharedTransactions(settings, group, metrics, self._go_on_behind)
         self._member: Membership | None = None
         self._reader: SourceReader | None = None
         self._assigned_as = ("", -1)  # the member's id, and the generation of the group
@@ -229,6 +231,7 @@ class Lanes:
             for task in (*waits, being):
                 await given_up(task)
             await self.let_go()
+            await self._shared.close()
             await stop(member)
             await reader.close()
 
@@ -329,6 +332,7 @@ class Lanes:
             group=self._group,
             member=self._member,
             reader=self._reader,
+            shared=self._shared,
             sources=[TopicPartition(topic, partition) for topic in self._topics],
             outputs=self._outputs,
             metrics=self._metrics,

@@ -21,6 +21,8 @@ from processor.core.blocks import NO_MARK, Mark
 from processor.core.partitions import partitions_of
 from processor.errors import BrokerUnavailable, Fenced
 from processor.kafka.groups import committed_of, group_view
+from processor.kafka.lanes.shared_transactions import fence_writers
+from processor.kafka.lanes.transactions import fence
 from processor.kafka.moving.merged import Merged, Offsets, Order
 from processor.kafka.ports import Consumer, RecordBatch
 from processor.kafka.reading import reader
@@ -115,15 +117,13 @@ async def has_more(settings: Settings, part: Part) -> bool:
         return bool(await Merged(consumer, positions, ends, part.order).take(1))
 
 
-async def settle(settings: Settings, transactional_id: str) -> None:
-    """Abort what a producer left open, and keep it from going on, should it still live."""
-    producer = _producer(settings, transactional_id)
+async def settle(settings: Settings, part: Part) -> None:
+    """Abort what a lane left open, and keep it from going on, should it still live."""
     try:
-        await start(producer)
+        await fence(settings, part.transactional_id)
+        await fence_writers(settings, part.group, part.sources(settings))
     except KafkaError as error:
         raise BrokerUnavailable(f"Kafka: {type(error).__name__}") from error
-    finally:
-        await stop(producer)
 
 
 async def copy(
@@ -164,6 +164,7 @@ async def copy(
 
     try:
         await start(producer)
+        await fence_writers(source, part.group, part.sources(source))
         positions = await begin(source, part)
         await commit(positions, ())  # from here on the target is known to be of this move
         ends = await ends_of(source, part)

@@ -20,7 +20,6 @@ _NOT_EQUAL = (
     "in its own memory, with a changelog topic",
     "a peer's gate has a copy of the list that follows later: it promises nothing about a STOP "
     "whose confirmation can be read",
-    "a peer has one transaction for all partitions of its thread, optout one a partition",
     "a peer's match knows default handling only: no services, languages, countries, commands",
     "tuned: commit.interval.ms=10, linger.ms=0; warm: the last quarter of a run",
 )

@@ -1,0 +1,222 @@
+"""Lanes of a process commit together, and none of them for another owner's partition."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from processor.config import Settings
+from processor.errors import BrokerUnavailable, Fenced
+from processor.kafka import copying
+from processor.kafka.groups import committed_of, group_view
+from processor.kafka.lanes.lane_output import LaneOutput
+from processor.kafka.lanes.relay import fence_relay
+from processor.kafka.lanes.shared_transactions import Seat, SharedTransactions
+from processor.kafka.lanes.transactions import Part
+from processor.metrics import LaneMetrics, Metrics
+from tests.installation import Installation
+
+pytestmark = pytest.mark.usefixtures("batches")
+
+
+@dataclass
+class Made:
+    """Transactions, and what was committed in them."""
+
+    at: Installation
+    group: str
+    shared: SharedTransactions
+    metrics: Metrics
+
+    def part(
+        self, partition: int, text: bytes, still_holds: Callable[[], Awaitable[bool]] | None = None
+    ) -> Part:
+        """Moves the offset of a partition to 5, and writes one reply there."""
+        out = LaneOutput(partition)
+        out.put(self.at.topics.reply_sends, b"key", text)
+        source = TopicPartition(self.at.topics.inbound_messages, partition)
+        offsets = {source: OffsetAndMetadata(5, "")}
+        return Part(offsets, out, still_holds) if still_holds else Part(offsets, out)
+
+    async def seats(self, *partitions: int) -> list[Seat]:
+        name = await self.shared.name()
+        turns = [(partition, await self.shared.take(partition)) for partition in partitions]
+        return [self.shared.seat(partition, turn, name) for partition, turn in turns]
+
+    async def replies(self) -> list[bytes]:
+        """The values that a read_committed reader sees."""
+        return sorted(
+            record.value or b"" for record in await self.at.records(self.at.topics.reply_sends)
+        )
+
+    async def moved(self) -> set[int]:
+        """The partitions whose offset was committed."""
+        async with group_view(self.at.settings, self.group) as view:
+            return {tp.partition for tp in await committed_of(view, stable=True)}
+
+    def commits(self) -> float | None:
+        """How many transactions were committed."""
+        labels = {"role": "match", "step": "commit"}
+        return self.metrics.registry.get_sample_value("optout_step_seconds_count", labels)
+
+
+@pytest.fixture(params=["compiled", "pure"])
+def batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written by compiled code, and by aiokafka."""
+    if request.param == "pure":
+        monkeypatch.setattr(copying, "native", None)
+
+
+@pytest.fixture
+async def made(settings: Settings) -> AsyncIterator[Made]:
+    group = f"{settings.topic_prefix}some"
+
+    work: set[asyncio.Task[None]] = set()
+
+    def behind(started: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(started)
+        work.add(task)
+        task.add_done_callback(work.discard)
+
+    metrics = Metrics()
+    shared = SharedTransactions(settings, group, LaneMetrics(metrics, "match"), behind)
+    yield Made(Installation(settings), group, shared, metrics)
+    await shared.close()
+    if work:
+        await asyncio.wait(work)
+
+
+async def test_parts_that_are_ready_together_are_committed_together(made: Made) -> None:
+    seats = await made.seats(0, 1, 2)
+    commits = [
+        made.shared.commit(seat, made.part(seat.partition, b"%d" % seat.partition))
+        for seat in seats
+    ]
+    assert await asyncio.gather(*commits) == [True] * 3
+    assert await made.replies() == [b"0", b"1", b"2"]
+    assert await made.moved() == {0, 1, 2}
+    assert made.commits() == 1
+
+
+async def test_a_part_that_no_longer_holds_keeps_no_other_from_its_commit(made: Made) -> None:
+    async def holds_not() -> bool:
+        return False
+
+    async def fails() -> bool:
+        raise BrokerUnavailable("the list was not reached")
+
+    first, second, third = await made.seats(0, 1, 2)
+    found = await asyncio.gather(
+        made.shared.commit(first, made.part(0, b"0", holds_not)),
+        made.shared.commit(second, made.part(1, b"1")),
+        made.shared.commit(third, made.part(2, b"2", fails)),
+        return_exceptions=True,
+    )
+    holds_no_more, is_committed, failed = found
+    assert (holds_no_more, is_committed) == (False, True)
+    assert isinstance(failed, BrokerUnavailable)
+    assert await made.replies() == [b"1"]
+    assert await made.moved() == {1}
+    assert await made.shared.commit(first, made.part(0, b"again"))
+    assert await made.replies() == [b"1", b"again"]
+
+
+async def test_a_producer_that_another_owner_fenced_commits_nothing_more(made: Made) -> None:
+    [seat, other] = await made.seats(0, 1)
+    assert await made.shared.commit(seat, made.part(0, b"before"))
+    await fence_relay(made.at.settings, seat.name)
+    with pytest.raises(Fenced):
+        await made.shared.commit(seat, made.part(0, b"after"))
+    with pytest.raises(Fenced):
+        other.check()
+    assert await made.shared.name() != seat.name
+    assert made.shared.had({seat.name})
+    with pytest.raises(BrokerUnavailable):
+        made.shared.seat(1, await made.shared.take(1), seat.name).check()
+    [seat] = await made.seats(0)
+    assert await made.shared.commit(seat, made.part(0, b"later"))
+    assert await made.replies() == [b"before", b"later"]
+
+
+async def test_an_open_transaction_is_settled_when_its_producer_is_fenced(made: Made) -> None:
+    async def fenced_meanwhile() -> bool:
+        await fence_relay(made.at.settings, seat.name)
+        return True
+
+    [seat] = await made.seats(0)
+    with pytest.raises(Fenced):
+        await made.shared.commit(seat, made.part(0, b"sent", fenced_meanwhile))
+    assert await made.replies() == []
+    assert await made.moved() == set()  # the answer waits for transactions that are open
+
+
+async def test_a_lane_whose_partition_was_taken_in_the_same_process_commits_nothing_more(
+    made: Made,
+) -> None:
+    is_looking, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> bool:
+        is_looking.set()
+        await may_end.wait()
+        return True
+
+    seat, other = await made.seats(0, 1)
+    in_hand = asyncio.create_task(made.shared.commit(seat, made.part(0, b"in hand", slow)))
+    await is_looking.wait()
+    waits = asyncio.create_task(made.shared.commit(seat, made.part(0, b"waits")))
+    others = asyncio.create_task(made.shared.commit(other, made.part(1, b"other")))
+    await asyncio.sleep(0)
+    taking = asyncio.create_task(made.shared.take(0))
+    with pytest.raises(Fenced):
+        await waits
+    assert not taking.done()  # the first part may still be committed
+    may_end.set()
+    await taking
+    assert in_hand.done()
+    assert await others
+    with pytest.raises(Fenced):
+        await made.shared.commit(seat, made.part(0, b"too late"))
+    with pytest.raises(Fenced):
+        made.shared.seat(0, 1, seat.name).check()
+    assert await made.replies() == [b"in hand", b"other"]
+
+
+async def test_a_part_that_goes_before_its_transaction_begins_disturbs_no_other(made: Made) -> None:
+    seat, other = await made.seats(0, 1)
+    assert await made.shared.commit(seat, made.part(0, b"first"))
+    made.shared._relay._may_begin_at = time.monotonic() + 0.3  # type: ignore[union-attr]
+    goes = asyncio.create_task(made.shared.commit(seat, made.part(0, b"goes")))
+    await asyncio.sleep(0)
+    goes.cancel()
+    await asyncio.wait([goes])
+    await asyncio.sleep(0.5)  # the transaction would have begun
+    other.check()
+    assert await made.shared.commit(other, made.part(1, b"other"))
+    assert await made.replies() == [b"first", b"other"]
+
+
+async def test_what_a_cancelled_lane_still_waited_with_is_not_committed(made: Made) -> None:
+    is_looking, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> bool:
+        is_looking.set()
+        await may_end.wait()
+        return True
+
+    seat, other = await made.seats(0, 1)
+    first = asyncio.create_task(made.shared.commit(seat, made.part(0, b"first", slow)))
+    await is_looking.wait()
+    waits = asyncio.create_task(made.shared.commit(other, made.part(1, b"waits")))
+    await asyncio.sleep(0)
+    waits.cancel()
+    await asyncio.wait([waits])
+    may_end.set()
+    assert await first
+    assert await made.shared.commit(other, made.part(1, b"next"))
+    assert await made.replies() == [b"first", b"next"]

@@ -66,6 +66,18 @@ class Made:
         return self.metrics.registry.get_sample_value("optout_step_seconds_count", labels)
 
 
+class Slow:
+    """A last look that ends when a test says so."""
+
+    def __init__(self) -> None:
+        self.is_looking, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def look(self) -> bool:
+        self.is_looking.set()
+        await self.may_end.wait()
+        return True
+
+
 @pytest.fixture(params=["compiled", "pure"])
 def batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Written by compiled code, and by aiokafka."""
@@ -159,16 +171,10 @@ async def test_an_open_transaction_is_settled_when_its_producer_is_fenced(made: 
 async def test_a_lane_whose_partition_was_taken_in_the_same_process_commits_nothing_more(
     made: Made,
 ) -> None:
-    is_looking, may_end = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> bool:
-        is_looking.set()
-        await may_end.wait()
-        return True
-
+    slow = Slow()
     seat, other = await made.seats(0, 1)
-    in_hand = asyncio.create_task(made.shared.commit(seat, made.part(0, b"in hand", slow)))
-    await is_looking.wait()
+    in_hand = asyncio.create_task(made.shared.commit(seat, made.part(0, b"in hand", slow.look)))
+    await slow.is_looking.wait()
     waits = asyncio.create_task(made.shared.commit(seat, made.part(0, b"waits")))
     others = asyncio.create_task(made.shared.commit(other, made.part(1, b"other")))
     await asyncio.sleep(0)
@@ -176,7 +182,7 @@ async def test_a_lane_whose_partition_was_taken_in_the_same_process_commits_noth
     with pytest.raises(Fenced):
         await waits
     assert not taking.done()  # the first part may still be committed
-    may_end.set()
+    slow.may_end.set()
     await taking
     assert in_hand.done()
     assert await others
@@ -202,21 +208,15 @@ async def test_a_part_that_goes_before_its_transaction_begins_disturbs_no_other(
 
 
 async def test_what_a_cancelled_lane_still_waited_with_is_not_committed(made: Made) -> None:
-    is_looking, may_end = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> bool:
-        is_looking.set()
-        await may_end.wait()
-        return True
-
+    slow = Slow()
     seat, other = await made.seats(0, 1)
-    first = asyncio.create_task(made.shared.commit(seat, made.part(0, b"first", slow)))
-    await is_looking.wait()
+    first = asyncio.create_task(made.shared.commit(seat, made.part(0, b"first", slow.look)))
+    await slow.is_looking.wait()
     waits = asyncio.create_task(made.shared.commit(other, made.part(1, b"waits")))
     await asyncio.sleep(0)
     waits.cancel()
     await asyncio.wait([waits])
-    may_end.set()
+    slow.may_end.set()
     assert await first
     assert await made.shared.commit(other, made.part(1, b"next"))
     assert await made.replies() == [b"first", b"next"]

@@ -1,4 +1,4 @@
-"""Exactly-once lane: one partition, one fenced transactional producer.
+"""Exactly-once lane: one partition, and one owner that may write for it.
 
 The steps are those of `processor/DESIGN.md`. aiokafka sends no group metadata with a transaction's
 offsets, so the group does not fence a zombie. The partition's own transactional id does, and the
@@ -111,7 +111,7 @@ class Lane(PartitionLane[Stage]):
         self._ahead: ReadAhead | None = None
         self._seat: Seat | None = None  # None: it commits with its own producer
         self._turn = 0
-        self._failed_to: dict[TopicPartition, int] = {}  # ends of a failed commit
+        self._failed_to: dict[TopicPartition, int] = {}  # the furthest ends of failed commits
         self._is_settled = True  # whether the outcome of its last commit is known
         self._in_transaction = False
         self._next: dict[TopicPartition, int] = {}  # the first offset not processed yet
@@ -256,11 +256,16 @@ class Lane(PartitionLane[Stage]):
 
     async def _commit(self, out: LaneOutput | None = None, batch: Batch | None = None) -> bool:
         """Steps 3 to 5: outputs and offsets in one transaction; False if it must be redone."""
-        with self._metrics.transaction.time():
-            if self._seat is not None:
-                is_committed = await self._commit_with_others(self._seat, out, batch)
-            else:
-                is_committed = await self._commit_alone(out, batch)
+        try:
+            with self._metrics.transaction.time():
+                if self._seat is not None:
+                    is_committed = await self._commit_with_others(self._seat, out, batch)
+                else:
+                    is_committed = await self._commit_alone(out, batch)
+        except Exception:
+            for tp, end in self._next.items():  # a smaller batch may fail before what failed first
+                self._failed_to[tp] = max(end, self._failed_to.get(tp, 0))
+            raise
         if is_committed:
             self._uncommitted = set()
             self._committed_at = time.monotonic()
@@ -273,10 +278,8 @@ class Lane(PartitionLane[Stage]):
         try:
             is_committed = await self._shared.commit(seat, part)
         except asyncio.CancelledError:
+            # After another failure it is not committed; if that is not sure, the seat has ended.
             self._is_settled = not part.is_sent
-            raise
-        except Exception:  # it is not committed; if that is not sure, the seat has ended
-            self._failed_to = dict(self._next)
             raise
         if is_committed:
             self._committed.update(part.offsets)
@@ -330,8 +333,7 @@ class Lane(PartitionLane[Stage]):
     async def _let_go(self) -> None:
         """Step 6: give the partition back; abort a transaction that is open, or readers wait.
 
-        The relay is taken out of the note. If this fails, the next owner fences
-        that relay.
+        The relay is taken out of the note. If this fails, the next owner fences that relay.
         """
         if self._ahead is not None:
             self._ahead.close()

@@ -1,7 +1,7 @@
 """One relay of transactional producers for the lanes of a role in this process.
 
 A transaction costs brokers and this process the same requests, for one partition or for twelve. So
-lanes hand in what they have, and all that is handed in during one transaction goes into the next.
+lanes hand in what they have, and a transaction has all that is there when it begins.
 
 A lane's own producer fences by the partition's transactional id, and a shared one cannot. Here, the
 note beside a partition's offsets names the one relay that may write for it. Only the holder of the
@@ -28,7 +28,7 @@ from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
 
-_LEAVE_S = 1.0
+_LEAVE_S = 1.0  # for a lane's last part
 
 
 class Seat:

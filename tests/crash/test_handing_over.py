@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -26,15 +27,19 @@ async def test_a_worker_without_descriptors_hands_its_partitions_over(
     at = Installation(settings)
     # A lost session would also hand them over, but in five minutes.
     mine = environment(settings) | {"OPTOUT_ROLES": "match,gate", "OPTOUT_SESSION_TIMEOUT_S": "300"}
-    async with started(OPTOUT, **mine, **names, OPTOUT_WATCHDOG_S="3") as sick:
-        await sick.says("lane.taken")
+    async with (
+        started(OPTOUT, **mine, **names, OPTOUT_WATCHDOG_S="3") as sick,
+        started(OPTOUT, **mine) as leaving,
+        started(OPTOUT, **mine) as staying,
+    ):
+        for worker in (sick, leaving, staying):
+            await worker.says("lane.taken")
         resource.prlimit(sick.process.pid, resource.RLIMIT_NOFILE, (_FEW, _FEW))
-        # The group gives each of the two half of the partitions.
-        async with started(OPTOUT, **mine) as other:
-            await other.says("lane.taken")
-            assert await sick.ends() == 1
-            assert "worker.stuck" in sick.said
-            await everybody_is_heard(at)
+        # What it has it can work; what the group gives it now needs connections.
+        assert await leaving.ends(signal.SIGTERM) == 0
+        assert await sick.ends() == 1
+        assert "worker.stuck" in sick.said
+        await everybody_is_heard(at)
 
 
 @pytest.mark.parametrize(

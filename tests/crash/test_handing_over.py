@@ -35,7 +35,7 @@ async def test_a_worker_without_descriptors_hands_its_partitions_over(
         for worker in (sick, leaving, staying):
             await worker.says("lane.taken")
         resource.prlimit(sick.process.pid, resource.RLIMIT_NOFILE, (_FEW, _FEW))
-        # What it has it can work; what the group gives it now needs connections.
+        # It works on with the connections it has, and cannot take another partition.
         assert await leaving.ends(signal.SIGTERM) == 0
         assert await sick.ends() == 1
         assert "worker.stuck" in sick.said

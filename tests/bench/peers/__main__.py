@@ -107,8 +107,9 @@ async def _run(settings: Settings, plan: Plan) -> report.Figures:
                     await bench.measure(role, side, number)
         for role in plan.roles:
             for rate in RATES if plan.latency_s else ():
-                for side in plan.sides:
-                    await bench.latency(role, rate, side)
+                for number in range(1, plan.repeats + 1):
+                    for side in plan.sides if number % 2 else reversed(plan.sides):
+                        await bench.latency(role, rate, side, number)
     return figures
 
 
@@ -130,9 +131,10 @@ class _Bench:
             for side in plan.sides:
                 for number in range(_WARM_UP, plan.repeats + 1):
                     await made.add(_name(role, side, number), _outputs(role, side))
+                topics = tuple(dict.fromkeys((*INPUTS[_INPUT_OF[role]], *_outputs(role, side))))
                 for rate in RATES if plan.latency_s else ():
-                    topics = (*INPUTS[_INPUT_OF[role]], *_outputs(role, side))
-                    await made.add(_name(role, side, rate), tuple(dict.fromkeys(topics)))
+                    for number in range(1, plan.repeats + 1):
+                        await made.add(_name(role, side, number, rate), topics)
         if "gate" in plan.roles:
             await made.add(_LIST, ("block_list",))
         await made.wait_ready()
@@ -179,10 +181,10 @@ class _Bench:
         else:
             self._figures.runs.setdefault((role, side), []).append(run)
 
-    async def latency(self, role: PeerRole, rate: int, side: str) -> None:
+    async def latency(self, role: PeerRole, rate: int, side: str, number: int) -> None:
         """Measure how long answers take at one load."""
-        _say(f"latency of {role} at {rate:,} a second, {side}")
-        place = self._made.settings_of(_name(role, side, rate))
+        _say(f"run {number}: latency of {role} at {rate:,} a second, {side}")
+        place = self._made.settings_of(_name(role, side, number, rate))
         if role == "gate":
             await block_list.fill(place, _LATENCY_BLOCKED)
         topics = Topics.under(place.topic_prefix)
@@ -194,7 +196,7 @@ class _Bench:
         async with self._live(role, side, place):
             found = await latency(place, rate, self._plan.latency_s, exchange)
         _say(f"  p50 {found.p50_ms:.0f} ms, p99 {found.p99_ms:.0f} ms")
-        self._figures.latencies[role, rate, side] = found
+        self._figures.latencies.setdefault((role, rate, side), []).append(found)
 
     def _live(
         self, role: PeerRole, side: str, place: Settings
@@ -234,8 +236,8 @@ async def _check(place: Settings, expected: load.Counts) -> None:
                 raise Broken(f"{name}: {reason(error)}") from None
 
 
-def _name(role: PeerRole, side: str, number: int) -> str:
-    return f"{role}-{SIDES.index(side)}-{number}"
+def _name(role: PeerRole, side: str, number: int, rate: int = 0) -> str:
+    return f"{role}-{SIDES.index(side)}-{number}-{rate}"
 
 
 _BEGAN = time.monotonic()

@@ -21,7 +21,7 @@ from processor.kafka.lanes.shared_transactions import fence_writers
 from processor.kafka.lanes.transactions import fence
 from processor.worker.runtime import Runtime
 from tests.clinic import a_send, a_text
-from tests.crash.sharing import ready, shared
+from tests.crash.sharing import patient, ready, shared
 from tests.groups import generation
 from tests.installation import Installation, running, until
 from tests.raw_log import entries
@@ -78,6 +78,7 @@ async def producers(at: Installation) -> dict[Place, set[tuple[int, int]]]:
 async def test_a_partition_that_stays_is_not_taken_again_when_a_worker_joins_and_leaves(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
+    settings = patient(settings)
     at = Installation(settings)
     async with running(settings) as first:
         await shared(first)

@@ -9,6 +9,7 @@ import pytest
 
 from processor.config import Settings
 from tests.crash.rolling import WORKERS, roll
+from tests.crash.sharing import patient
 
 pytestmark = pytest.mark.crash
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.crash
 async def test_workers_restarted_one_after_another_under_load(
     settings: Settings, tmp_path: Path, static: bool
 ) -> None:
-    rolled = await roll(settings, tmp_path, static=static, rate=100)
+    rolled = await roll(patient(settings), tmp_path, static=static, rate=100)
     assert rolled.report.violations == ()
     assert rolled.report.counts["verdicts_checked"] == rolled.messages
     assert rolled.report.counts["opt-out-notifications.v1"] > 0

@@ -27,19 +27,17 @@ async def test_a_worker_without_descriptors_hands_its_partitions_over(
     at = Installation(settings)
     # A lost session would also hand them over, but in five minutes.
     mine = environment(settings) | {"OPTOUT_ROLES": "match,gate", "OPTOUT_SESSION_TIMEOUT_S": "300"}
-    async with (
-        started(OPTOUT, **mine, **names, OPTOUT_WATCHDOG_S="3") as sick,
-        started(OPTOUT, **mine) as leaving,
-        started(OPTOUT, **mine) as staying,
-    ):
-        for worker in (sick, leaving, staying):
-            await worker.says("lane.taken")
-        resource.prlimit(sick.process.pid, resource.RLIMIT_NOFILE, (_FEW, _FEW))
-        # It works on with the connections it has, and cannot take another partition.
-        assert await leaving.ends(signal.SIGTERM) == 0
+    async with started(OPTOUT, **mine, **names, OPTOUT_WATCHDOG_S="3") as sick:
+        await sick.says("lane.taken")
+        async with started(OPTOUT, **mine) as leaving:
+            await leaving.says("lane.taken")
+            resource.prlimit(sick.process.pid, resource.RLIMIT_NOFILE, (_FEW, _FEW))
+            # Nobody else is there to take the partitions of the worker that leaves.
+            assert await leaving.ends(signal.SIGTERM) == 0
         assert await sick.ends() == 1
         assert "worker.stuck" in sick.said
-        await everybody_is_heard(at)
+        async with started(OPTOUT, **mine):
+            await everybody_is_heard(at)
 
 
 @pytest.mark.parametrize(

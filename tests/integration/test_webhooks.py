@@ -143,7 +143,8 @@ async def test_a_fallback_that_was_told_is_enough_whatever_it_answered(settings:
 
 
 async def test_a_hanging_endpoint_holds_nobody_else_up(settings: Settings) -> None:
-    at = Installation(allowing(settings, **PATIENT, webhook_concurrency=2))
+    mine = allowing(settings, webhook_concurrency=2).model_copy(update=PATIENT)
+    at = Installation(mine)
     hanging = Hanging()
     async with application() as app:
         app.answers["/inbound"] = hanging
@@ -179,10 +180,9 @@ async def test_the_watchdog_sees_what_hangs_and_not_what_waits_for_its_time(
             settings,
             "match",
             "webhooks",
-            **PATIENT,
             webhook_first_delay_s=3600.0,
             webhook_longest_delay_s=3600.0,
-        )
+        ).model_copy(update=PATIENT)
     )
     hanging = Hanging()
     partition = partition_of(RECIPIENT.encode(), settings.partitions)
@@ -256,7 +256,7 @@ async def test_an_endpoint_that_is_down_is_left_alone_and_told_once_it_is_back(
 async def test_a_restart_loses_nothing_and_repeats_nothing_that_was_done(
     settings: Settings,
 ) -> None:
-    at = Installation(allowing(settings, **PATIENT))
+    at = Installation(allowing(settings).model_copy(update=PATIENT))
     hanging = Hanging()
 
     async def hang_for_some(told: Told) -> web.Response:

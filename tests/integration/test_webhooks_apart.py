@@ -101,11 +101,10 @@ async def test_many_silent_hosts_of_one_account_hold_nobody_else_up(settings: Se
         allowing(
             settings,
             "webhooks",
-            **PATIENT,
             webhook_account_concurrency=40,
             webhook_first_delay_s=60.0,
             webhook_longest_delay_s=60.0,
-        )
+        ).model_copy(update=PATIENT)
     )
     async with application() as app, silent() as hosts:
         attack = (
@@ -121,7 +120,8 @@ async def test_many_silent_hosts_of_one_account_hold_nobody_else_up(settings: Se
 
 
 async def test_accounts_that_hang_together_leave_room_for_others(settings: Settings) -> None:
-    at = Installation(allowing(settings, "webhooks", **PATIENT, webhook_worker_concurrency=8))
+    mine = allowing(settings, "webhooks", webhook_worker_concurrency=8)
+    at = Installation(mine.model_copy(update=PATIENT))
     async with application() as app, silent() as hosts:
         attack = (
             a_status(f"A{number}", hosts.url(number), account_sid=f"ACattacker{number % 5}")

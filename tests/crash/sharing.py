@@ -15,7 +15,7 @@ DEADLINE_S = 40.0  # less than the longest time-out of Redis
 
 def patient(settings: Settings) -> Settings:
     """Settings with a session time-out that a worker on a busy machine does not reach."""
-    return settings.model_copy(update={"session_timeout_s": 45.0})
+    return settings.model_copy(update={"session_timeout_s": 60.0})
 
 
 async def everybody_is_heard(at: Installation, *, first: int = 0) -> None:

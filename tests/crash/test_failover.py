@@ -21,6 +21,7 @@ from processor.kafka.topics import topic_admin
 from processor.worker.runtime import Runtime
 from tests.clinic import a_send, a_text
 from tests.crash.history import whole
+from tests.crash.sharing import patient
 from tests.crash.stopped_worker import frozen, killed, worker
 from tests.installation import Installation, by_sid, running, until
 from tests.switch import Switch, switch
@@ -334,7 +335,7 @@ async def test_where_another_moved_the_groups_offsets_the_list_is_rebuilt(
 async def test_r25_a_stop_in_hand_while_redis_goes_back_is_confirmed_to_no_gate_that_misses_it(
     mine: Settings, server: stack.Server, step: str
 ) -> None:
-    mine = mine.model_copy(update={"session_timeout_s": 60.0})
+    mine = patient(mine)
     at = Installation(mine)
     async with running(only(mine, "gate")) as gate:
 

@@ -10,6 +10,7 @@ import pytest
 from processor.config import Settings
 from processor.core.blocks import Mark
 from tests.clinic import a_send, a_text
+from tests.crash.sharing import patient
 from tests.crash.stopped_worker import frozen, killed, worker
 from tests.installation import Installation, by_sid, running, until
 
@@ -63,11 +64,11 @@ async def test_a_killed_gate_judges_each_send_once(
 async def test_r25_a_stop_confirmed_while_the_gate_sleeps_before_its_last_look_is_seen(
     settings: Settings,
 ) -> None:
-    patient = settings.model_copy(update={"session_timeout_s": 60.0})  # it keeps its lane
-    at = Installation(patient)
-    async with running(patient.model_copy(update={"roles": ("match",)})):
+    mine = patient(settings)  # it keeps its lane
+    at = Installation(mine)
+    async with running(mine.model_copy(update={"roles": ("match",)})):
         await at.sends(a_send("S1"))
-        async with worker(patient, "last_look", "SIGSTOP", role="gate") as gate:
+        async with worker(mine, "last_look", "SIGSTOP", role="gate") as gate:
             await until(lambda: frozen(gate.pid), "frozen gate")
             await at.texts(a_text("M1", "stop"))
             await at.wait_for(at.topics.reply_sends, 1)

@@ -32,7 +32,7 @@ async def test_a_worker_without_descriptors_hands_its_partitions_over(
         async with started(OPTOUT, **mine) as leaving:
             await leaving.says("lane.taken")
             resource.prlimit(sick.process.pid, resource.RLIMIT_NOFILE, (_FEW, _FEW))
-            # Nobody else is there to take the partitions of the worker that leaves.
+            # Only the sick worker is left for the partitions of the worker that leaves.
             assert await leaving.ends(signal.SIGTERM) == 0
         assert await sick.ends() == 1
         assert "worker.stuck" in sick.said

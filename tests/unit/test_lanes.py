@@ -16,7 +16,7 @@ from processor.kafka.lanes import partition_lane
 from processor.kafka.lanes.assignor import Owned
 from processor.kafka.lanes.lane_output import LaneOutput, send
 from processor.kafka.lanes.membership import _Sticky
-from processor.kafka.lanes.partition_lane import LaneContext, PartitionLane, given_up
+from processor.kafka.lanes.partition_lane import LaneContext, PartitionLane, Stopped, given_up
 from processor.kafka.lanes.supervisor import Lanes
 from processor.metrics import LaneMetrics, Metrics
 
@@ -219,30 +219,75 @@ class Hanging(PartitionLane[Any]):
         return {}
 
 
+def hanging(number: int, takes: asyncio.Semaphore) -> Hanging:
+    """One in this partition."""
+    context = LaneContext(
+        settings=Settings(),
+        group="match",
+        member=SimpleNamespace(client=None),  # type: ignore[arg-type]
+        reader=None,  # type: ignore[arg-type]
+        shared=None,  # type: ignore[arg-type]
+        sources=[TopicPartition("inbound", number)],
+        outputs=[],
+        metrics=METRICS,
+        at_step=lambda step: None,
+        takes=takes,
+        behind=lambda work: work.close(),
+    )
+    return Hanging(context, SimpleNamespace(waits_for=None))
+
+
+@pytest.fixture
+def lane() -> Hanging:
+    return hanging(0, asyncio.Semaphore(1))
+
+
+async def test_work_is_broken_off_when_the_lane_is_to_stop(lane: Hanging) -> None:
+    async def fails_as_it_ends() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError
+
+    works = [
+        asyncio.ensure_future(lane._unless_stopped(asyncio.Event().wait())),
+        asyncio.ensure_future(lane._unless_stopped(fails_as_it_ends())),
+        asyncio.ensure_future(lane._unless_stopped(asyncio.Event().wait(), grace_s=0.01)),
+    ]
+    await asyncio.sleep(0)
+    lane.stop()
+    found = await asyncio.gather(*works, return_exceptions=True)
+    assert [type(one) for one in found] == [Stopped] * 3
+    with pytest.raises(Stopped):
+        await lane._unless_stopped(asyncio.Event().wait())
+
+
+async def test_work_has_its_grace_to_end_well(lane: Hanging) -> None:
+    may_end = asyncio.Event()
+    work = asyncio.ensure_future(lane._unless_stopped(may_end.wait(), grace_s=60))
+    await asyncio.sleep(0)
+    lane.stop()
+    await asyncio.sleep(0.01)
+    assert not work.done()
+    may_end.set()
+    assert await work
+
+
+async def test_a_failure_of_work_is_its_own(lane: Hanging) -> None:
+    async def late() -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        await lane._unless_stopped(late())
+    assert lane._scopes == {}
+
+
 async def test_a_lane_that_hangs_as_it_is_taken_keeps_no_other_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(partition_lane, "_TURN_S", 0.01)
     takes = asyncio.Semaphore(1)
-    lanes = [
-        Hanging(
-            LaneContext(
-                settings=Settings(),
-                group="match",
-                member=SimpleNamespace(client=None),  # type: ignore[arg-type]
-                reader=None,  # type: ignore[arg-type]
-                shared=None,  # type: ignore[arg-type]
-                sources=[TopicPartition("inbound", number)],
-                outputs=[],
-                metrics=METRICS,
-                at_step=lambda step: None,
-                takes=takes,
-                behind=lambda work: work.close(),
-            ),
-            SimpleNamespace(waits_for=None),
-        )
-        for number in range(3)
-    ]
+    lanes = [hanging(number, takes) for number in range(3)]
     runs = [asyncio.create_task(lane.run()) for lane in lanes]
     async with asyncio.timeout(30):
         while not all(lane.is_taken for lane in lanes):

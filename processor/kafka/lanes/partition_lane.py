@@ -105,6 +105,7 @@ class PartitionLane(ABC, Generic[S]):
         self._behind = context.behind
         self._faults = Faults()
         self._stop = asyncio.Event()
+        self._scopes: dict[asyncio.Timeout, float] = {}  # work to break off, with its grace in s
         self._producer: Any = None
         self._doing = Doing.TAKING
         self._reason: str | None = None  # why it does not run, in words
@@ -138,6 +139,8 @@ class PartitionLane(ABC, Generic[S]):
     def stop(self) -> None:
         """Ask the lane to finish its current work and end."""
         self._stop.set()
+        for scope in self._scopes:
+            self._end(scope)
 
     async def run(self) -> None:
         """Take the partition and work until stopped; after a failure, start at the first step.
@@ -260,15 +263,19 @@ class PartitionLane(ABC, Generic[S]):
             work: may take too long.
             grace_s: extra time after the stop, because cancelling would waste a nearly done batch.
         """
-        task = asyncio.ensure_future(work)
-        stopped = asyncio.ensure_future(self._stop.wait())
+        # A scope, not a task: lanes wait some thousand times a second.
         try:
-            await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if grace_s and not task.done():
-                await asyncio.wait((task,), timeout=grace_s)
-            if task.done():
-                return task.result()
-            raise Stopped
+            async with asyncio.timeout(None) as scope:
+                self._scopes[scope] = grace_s
+                if self._stop.is_set():
+                    self._end(scope)
+                return await work
+        except Exception:
+            if scope.expired():
+                raise Stopped from None
+            raise
         finally:
-            stopped.cancel()
-            await given_up(task)
+            del self._scopes[scope]
+
+    def _end(self, scope: asyncio.Timeout) -> None:
+        scope.reschedule(asyncio.get_running_loop().time() + self._scopes[scope])

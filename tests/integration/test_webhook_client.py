@@ -130,7 +130,7 @@ def descriptors_at_most(soft: int) -> Iterator[None]:
 async def test_where_no_socket_is_left_it_is_not_the_endpoints_fault() -> None:
     client = Client(HERE, LIMITS)
     async with application() as app:
-        # None at all: what an earlier test left open may be closed at any moment.
+        # None at all, because a descriptor of an earlier test may be closed at any moment.
         with descriptors_at_most(0):
             answer = await client.ask(a_request(app.url("/")))
     await client.close()

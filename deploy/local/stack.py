@@ -111,18 +111,23 @@ class Server:
 
 
 @contextmanager
-def kafka(directory: Path, more_properties: str = "") -> Iterator[Server]:
+def kafka(
+    directory: Path, more_properties: str = "", *, features: Sequence[str] = ()
+) -> Iterator[Server]:
     """Run a Kafka broker with its data, and its log, kafka.log, in ``directory``.
 
-    If a property appears twice, the value in ``more_properties`` counts. ``{port}``,
-    ``{controller_port}`` and ``{data}`` are filled in there, too.
+    Args:
+        directory: used by this broker only.
+        more_properties: if a property appears twice, the value in here counts. ``{port}``,
+            ``{controller_port}`` and ``{data}`` are filled in here, too.
+        features: as in ``broker``.
     """
     with free_port(9092) as port, free_port(9093) as controller_port:
         template = (HERE / "kafka.properties").read_text() + more_properties
         properties = template.format(
             port=port, controller_port=controller_port, data=(directory / "kafka").resolve()
         )
-        with running(broker(directory, port, properties)) as server:
+        with running(broker(directory, port, properties, features=features)) as server:
             yield server
 
 
@@ -134,6 +139,7 @@ def broker(
     heap: str = "1g",
     of: int = 1,
     quick: bool = False,
+    features: Sequence[str] = (),
 ) -> Server:
     """Prepare a Kafka node, formatted but not started, with data and log in ``directory``.
 
@@ -144,6 +150,7 @@ def broker(
         heap: the value of java's ``-Xmx``.
         of: number of brokers in the cluster.
         quick: compile once, at first use: half the work for a broker that runs for minutes.
+        features: levels that differ from the newest, such as ``transaction.version=1``.
     """
     data, file = directory / "kafka", directory / "kafka.properties"
     file.write_text(properties)
@@ -152,7 +159,8 @@ def broker(
     java = ["java", f"-Xmx{heap}", *compiler, log4j, "-cp", f"{kafka_jars()}/*"]
     if not (data / "meta.properties").exists():
         tool = ["kafka.tools.StorageTool", "format", "-t", "b3B0b3V0LWxvY2FsLTAwMQ"]
-        run([*java, *tool, "-c", str(file)], stdout=subprocess.DEVNULL)
+        levels = [word for feature in features for word in ("--feature", feature)]
+        run([*java, *tool, "-c", str(file), *levels], stdout=subprocess.DEVNULL)
     # Metadata, version 1, request 1: it lists a broker once the broker accepts work.
     request, ready = struct.pack(">ihhihi", 14, 3, 1, 1, -1, 0), struct.pack(">ii", 1, of)
     command = [*java, "kafka.Kafka", str(file)]

@@ -13,7 +13,7 @@ from aiokafka.record.util import encode_varint
 
 from processor.kafka.checksum import seal
 from processor.kafka.fetched import FetchedRecord
-from processor.kafka.ports import RecordBatch
+from processor.kafka.ports import TransactionalBatch
 from processor.wire.headers import SOURCE
 from processor.wire.records import FormRecord, Header, Headers, Laid, Parts, Record, Row
 
@@ -133,7 +133,7 @@ class _Again(BatchBuilder):  # type: ignore[misc]
             seal(self._buffer)
 
 
-def new_batch(at_ms: int, most_bytes: int) -> RecordBatch:
+def new_batch(at_ms: int, most_bytes: int) -> TransactionalBatch:
     """An empty batch; aiokafka's without compiled code, as it is faster then."""
     if native is None:
         return _Again(most_bytes, 0, is_transactional=True)

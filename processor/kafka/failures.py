@@ -107,7 +107,7 @@ def ended_by(producer: AIOKafkaProducer) -> BaseException | None:
 
 def is_fenced(producer: AIOKafkaProducer) -> bool:
     """Whether a transactional producer may not be used any more."""
-    manager = producer._txn_manager  # None: no transactional one
+    manager = getattr(producer, "_txn_manager", None)
     return manager is not None and bool(manager.is_fatal_error())
 
 

@@ -112,3 +112,21 @@ class RecordBatch(Protocol):
     def close(self) -> None:
         """Take no more records."""
         ...
+
+
+class TransactionalBatch(RecordBatch, Protocol):
+    """One that a producer writes in its transaction."""
+
+    def record_count(self) -> int:
+        """How many records it has."""
+        ...
+
+    def _set_producer_state(
+        self, producer_id: int, producer_epoch: int, base_sequence: int
+    ) -> None:
+        """Say who writes it, and the number of its first record."""
+        ...
+
+    def _build(self) -> bytearray:
+        """The batch as it is sent."""
+        ...

@@ -20,6 +20,7 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka import starting
 from processor.kafka.groups import group_view
+from processor.kafka.lanes.implicit_producer import ImplicitProducer
 from processor.kafka.lanes.membership import Membership
 from processor.kafka.lanes.source_reader import SourceReader
 from processor.kafka.reading import read_whole, reader
@@ -96,11 +97,23 @@ def a_transactional_producer(settings: Settings) -> Any:
     return AIOKafkaProducer(**settings.kafka(), transactional_id=f"{settings.topic_prefix}one")
 
 
+def an_implicit_producer(settings: Settings) -> Any:
+    name = f"{settings.topic_prefix}one"
+    return ImplicitProducer(settings, name, timeout_ms=5_000, request_s=10)
+
+
 def an_admin(settings: Settings) -> Any:
     return AIOKafkaAdminClient(**settings.kafka())
 
 
-CLIENTS = [a_consumer, a_member, a_producer, a_transactional_producer, an_admin]
+CLIENTS = [
+    a_consumer,
+    a_member,
+    a_producer,
+    a_transactional_producer,
+    an_implicit_producer,
+    an_admin,
+]
 
 
 def through(settings: Settings, broker: SilentBroker) -> Settings:

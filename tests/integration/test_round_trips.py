@@ -5,17 +5,22 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+import pytest
+from aiokafka import TopicPartition
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.kafka.groups import committed_of, group_view
-from processor.kafka.lanes.lane_output import LaneOutput, announce, send
-from processor.kafka.lanes.round_trips import ask_for_both
+from processor.kafka.lanes.lane_output import LaneOutput
 from processor.kafka.lanes.source_reader import SourceReader
+from processor.kafka.lanes.transactional_producers import start_producer
+from processor.kafka.lanes.transactions import Part, transact
+from processor.kafka.starting import stop
+from processor.kafka.transaction_protocol import ApiVersions
 from processor.kafka.writing import Outgoing
+from processor.metrics import LaneMetrics, Metrics
 from tests.installation import Installation, until
 
 BEGINS = {"AddPartitionsToTxnRequest", "AddOffsetsToTxnRequest"}
@@ -46,33 +51,41 @@ class Rounds:
             self._in_flight -= 1
 
 
-async def test_a_transaction_takes_four_round_trips(settings: Settings) -> None:
+@pytest.mark.parametrize(
+    ("is_implicit", "expected"),
+    [
+        (True, [{"Produce"}, {"CommitOffsets"}, {"EndTransaction"}]),
+        (False, [BEGINS, OFFSETS, OUTPUTS, ENDS]),
+    ],
+    ids=["implicit", "explicit"],
+)
+async def test_a_transaction_takes_few_round_trips(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    is_implicit: bool,
+    expected: list[set[str]],
+) -> None:
+    if not is_implicit:
+        monkeypatch.setattr(ApiVersions, "decode", lambda self, data: False)
     at = Installation(settings)
     topics, group = at.topics, f"{settings.topic_prefix}some"
     source, offset = TopicPartition(topics.inbound_messages, 0), OffsetAndMetadata(5, "a note")
-    producer = AIOKafkaProducer(
-        **settings.kafka(), transactional_id=f"{group}-0", retry_backoff_ms=5
-    )
-    ask_for_both(producer)
-    await producer.start()
+    producer = await start_producer(settings, f"{group}-0", request_s=10)
+    metrics = LaneMetrics(Metrics(), "match")
     try:
         for transactions in itertools.count(1):
-            await producer.begin_transaction()
             out = LaneOutput(0)
             for topic in (topics.reply_sends, topics.block_changes):
                 out.put(topic, b"one", b"1")
-            rounds = Rounds(producer.client)
-            await announce(producer, [out])
-            await producer.send_offsets_to_transaction({source: offset}, group)
-            await send(producer, [out])
-            await producer.commit_transaction()
+            rounds = Rounds(producer.inner.client)
+            await transact(producer, group, [Part({source: offset}, out)], metrics)
             # The first transaction has to find the coordinators, and a broker that is still busy
             # with the last one wants to be asked again.
             if transactions > 1 and not rounds.is_repeated:
                 break
     finally:
-        await producer.stop()
-    assert rounds.all == [BEGINS, OFFSETS, OUTPUTS, ENDS]
+        await stop(producer.inner)
+    assert rounds.all == expected
     async with group_view(settings, group) as view:
         assert await committed_of(view, [source], stable=True) == {source: offset}
     for topic in (topics.reply_sends, topics.block_changes):

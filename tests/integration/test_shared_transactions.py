@@ -15,14 +15,18 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable, Fenced
 from processor.kafka import copying
 from processor.kafka.groups import committed_of, group_view
+from processor.kafka.lanes import lane_output
+from processor.kafka.lanes.implicit_producer import ImplicitProducer
 from processor.kafka.lanes.lane_output import LaneOutput
 from processor.kafka.lanes.relay import fence_relay
 from processor.kafka.lanes.shared_transactions import Seat, SharedTransactions
+from processor.kafka.lanes.transactional_producers import ExplicitProducer
 from processor.kafka.lanes.transactions import Part
+from processor.kafka.transaction_protocol import ApiVersions
 from processor.metrics import LaneMetrics, Metrics
 from tests.installation import Installation
 
-pytestmark = pytest.mark.usefixtures("batches")
+pytestmark = pytest.mark.usefixtures("batches", "producers")
 
 
 @dataclass
@@ -85,6 +89,14 @@ def batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(copying, "native", None)
 
 
+@pytest.fixture(params=[ImplicitProducer, ExplicitProducer])
+def producers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type:
+    """As brokers since Kafka 4.0 allow, and as those before need it."""
+    if request.param is ExplicitProducer:
+        monkeypatch.setattr(ApiVersions, "decode", lambda self, data: False)
+    return request.param  # type: ignore[no-any-return]
+
+
 @pytest.fixture
 async def made(settings: Settings) -> AsyncIterator[Made]:
     group = f"{settings.topic_prefix}some"
@@ -104,7 +116,9 @@ async def made(settings: Settings) -> AsyncIterator[Made]:
         await asyncio.wait(work)
 
 
-async def test_parts_that_are_ready_together_are_committed_together(made: Made) -> None:
+async def test_parts_that_are_ready_together_are_committed_together(
+    made: Made, producers: type
+) -> None:
     seats = await made.seats(0, 1, 2)
     commits = [
         made.shared.commit(seat, made.part(seat.partition, b"%d" % seat.partition))
@@ -114,6 +128,25 @@ async def test_parts_that_are_ready_together_are_committed_together(made: Made) 
     assert await made.replies() == [b"0", b"1", b"2"]
     assert await made.moved() == {0, 1, 2}
     assert made.commits() == 1
+    relay = made.shared._relay
+    assert relay is not None
+    assert {type(producer) for producer in relay._producers} == {producers}
+
+
+async def test_batches_of_one_partition_follow_each_other_in_a_transaction(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_output, "MOST_BYTES", 1)  # then each record is a batch
+    texts = [b"%d" % number for number in range(5)]
+    [seat] = await made.seats(0)
+    for _ in range(3):  # both producers, and one of them again
+        part = made.part(0, texts[0])
+        assert part.out is not None
+        for text in texts[1:]:
+            part.out.put(made.at.topics.reply_sends, b"key", text)
+        assert await made.shared.commit(seat, part)
+    written = await made.at.records(made.at.topics.reply_sends)
+    assert [record.value for record in written] == 3 * texts
 
 
 async def test_a_part_that_no_longer_holds_keeps_no_other_from_its_commit(made: Made) -> None:

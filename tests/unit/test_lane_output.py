@@ -25,8 +25,8 @@ def written(out: LaneOutput) -> list[tuple[Any, Any]]:
     found = []
     for tp, batch in out.batches():
         assert tp == ("allowed", 3)
-        batch._set_producer_state(9, 2, 0)  # type: ignore[attr-defined]
-        records = MemoryRecords(bytes(batch._build()))  # type: ignore[attr-defined]
+        batch._set_producer_state(9, 2, 0)
+        records = MemoryRecords(bytes(batch._build()))
         assert records.has_next()
         found += [(one.value, one.headers) for one in records.next_batch()]
     return found
@@ -73,8 +73,8 @@ def test_a_batch_is_sent_again_under_another_number() -> None:
     [(_, twice)], [(_, fresh)] = again.batches(), once.batches()
     built: list[Any] = []
     for batch, number in ((twice, 0), (twice, 1), (fresh, 1)):
-        batch._set_producer_state(9, 2, number)  # type: ignore[attr-defined]
-        built.append(bytes(batch._build()))  # type: ignore[attr-defined]
+        batch._set_producer_state(9, 2, number)
+        built.append(bytes(batch._build()))
     _, second, other = ([*MemoryRecords(one).next_batch()][0] for one in built)  # noqa: RUF015
     assert (second.key, second.value, second.headers) == (other.key, other.value, other.headers)
     for one in built:

@@ -29,7 +29,8 @@ from processor.kafka.lanes.positions import freed, writers_in
 from processor.kafka.lanes.read_ahead import ReadAhead
 from processor.kafka.lanes.relay import COMMIT_S, dropped
 from processor.kafka.lanes.shared_transactions import Seat
-from processor.kafka.lanes.transactions import Part, Refused, transact, transactional
+from processor.kafka.lanes.transactional_producers import ExplicitProducer, transactional
+from processor.kafka.lanes.transactions import Part, Refused, transact
 from processor.kafka.starting import start
 from processor.wire.records import Output, Record
 
@@ -297,7 +298,9 @@ class Lane(PartitionLane[Stage]):
         part = self._part(self._next if joins else self._uncommitted, name, out, batch)
         self._in_transaction = True
         try:
-            transaction = transact(self._producer, self._group, [part], self._metrics)
+            transaction = transact(
+                ExplicitProducer(self._producer), self._group, [part], self._metrics
+            )
             await self._kafka(transaction, COMMIT_S)
         except Refused as refused:
             self._in_transaction = False
@@ -309,7 +312,7 @@ class Lane(PartitionLane[Stage]):
         if name is not None:
             self._seat, self._is_settled = self._shared.seat(self.partition, self._turn, name), True
             producer, self._producer = self._producer, None
-            self._behind(dropped(producer, has_transaction=False))
+            self._behind(dropped(ExplicitProducer(producer), has_transaction=False))
         return True
 
     def _part(
@@ -342,7 +345,7 @@ class Lane(PartitionLane[Stage]):
         producer, self._producer = self._producer, None
         is_open, self._in_transaction = self._in_transaction, False
         if producer is not None:
-            self._behind(dropped(producer, is_open))
+            self._behind(dropped(ExplicitProducer(producer), is_open))
         seat, self._seat = self._seat, None
         if seat is not None:
             last = Part(freed(self._committed)) if self._is_settled else None

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from processor.kafka.copying import MOST_BYTES, TransactionBatch, can_copy, copied, new_batch
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by
-from processor.kafka.ports import RecordBatch
+from processor.kafka.ports import TransactionalBatch
 from processor.wire.headers import source_of
 from processor.wire.records import Header, Record, Row
 from processor.wire.texts import record_of
@@ -27,8 +27,8 @@ class LaneOutput:
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
-        self._open: dict[_Place, RecordBatch] = {}
-        self._full: list[tuple[_Place, RecordBatch]] = []
+        self._open: dict[_Place, TransactionalBatch] = {}
+        self._full: list[tuple[_Place, TransactionalBatch]] = []
         self.counts: Counter[str] = Counter()  # see ``LaneMetrics.batch``
 
     def clear(self) -> None:
@@ -86,14 +86,14 @@ class LaneOutput:
         batches = copied(records, headers, at_ms=at_ms, most_bytes=MOST_BYTES)
         self._full += [(topic, batch) for batch in batches]
 
-    def batches(self) -> Iterable[tuple[TopicPartition, RecordBatch]]:
+    def batches(self) -> Iterable[tuple[TopicPartition, TransactionalBatch]]:
         """Every batch with its partition, in the order in which they are sent."""
         for place, batch in (*self._full, *self._open.items()):
             topic, partition = (place, self._partition) if isinstance(place, str) else place
             yield TopicPartition(topic, partition), batch
 
 
-def _new_batch() -> RecordBatch:
+def _new_batch() -> TransactionalBatch:
     return new_batch(int(time.time() * 1000), MOST_BYTES)
 
 

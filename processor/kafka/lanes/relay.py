@@ -11,13 +11,16 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaProducer
-
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka.failures import OF_KAFKA, in_our_words
-from processor.kafka.lanes.transactions import Part, Refused, fence, transact, transactional
-from processor.kafka.starting import start, stop
+from processor.kafka.lanes.transactional_producers import (
+    TransactionalProducer,
+    fence,
+    start_producer,
+)
+from processor.kafka.lanes.transactions import Part, Refused, transact
+from processor.kafka.starting import stop
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
@@ -53,7 +56,7 @@ class Relay:
     def __init__(
         self,
         name: str,
-        producers: Sequence[AIOKafkaProducer],
+        producers: Sequence[TransactionalProducer],
         *,
         wait_s: float,
         group: str,
@@ -63,7 +66,7 @@ class Relay:
     ) -> None:
         self.name = name
         self._producers = producers
-        self._free: asyncio.Queue[AIOKafkaProducer] = asyncio.Queue()
+        self._free: asyncio.Queue[TransactionalProducer] = asyncio.Queue()
         for producer in producers:
             self._free.put_nowait(producer)
         self._group = group
@@ -129,7 +132,7 @@ class Relay:
             self._is_working = False
 
     async def _transaction(
-        self, producer: AIOKafkaProducer, sent: Sequence[_Handed], has_begun: asyncio.Event
+        self, producer: TransactionalProducer, sent: Sequence[_Handed], has_begun: asyncio.Event
     ) -> None:
         parts = {handed.part: handed for handed in sent}
         try:
@@ -139,7 +142,7 @@ class Relay:
             for part, handed in parts.items():
                 self._settle_refused(handed, part in refused.why, refused.why.get(part))
         except OF_KAFKA as error:
-            self.end(in_our_words(error, producer))
+            self.end(in_our_words(error, producer.inner))
         except Exception:
             logger.exception("shared.failed", extra={"group": self._group})
             self.end(BrokerUnavailable("a transaction failed in a way that is not expected"))
@@ -178,22 +181,25 @@ class Relay:
         self._failed(why)
 
 
-async def started(settings: Settings, name: str) -> list[AIOKafkaProducer]:
+async def started(settings: Settings, name: str) -> list[TransactionalProducer]:
     """The producers of a relay, started.
 
     Raises:
         aiokafka.errors.KafkaError: no broker answers.
     """
     # A request must not be asked again in a transaction: the first might come late, into the next.
-    producers = [transactional(settings, one, request_s=2 * COMMIT_S) for one in _ids(name)]
+    starting = [
+        asyncio.ensure_future(start_producer(settings, one, 2 * COMMIT_S)) for one in _ids(name)
+    ]
     try:
-        for producer in producers:
-            await start(producer)
+        return await asyncio.gather(*starting)
     except BaseException:
-        for producer in producers:
-            await stop(producer)
+        for one in starting:
+            one.cancel()
+        for producer in await asyncio.gather(*starting, return_exceptions=True):
+            if not isinstance(producer, BaseException):
+                await stop(producer.inner)
         raise
-    return producers
 
 
 async def fence_relay(settings: Settings, name: str) -> None:
@@ -202,26 +208,25 @@ async def fence_relay(settings: Settings, name: str) -> None:
     Raises:
         aiokafka.errors.KafkaError: no broker answers.
     """
-    for transactional_id in _ids(name):
-        await fence(settings, transactional_id)
+    await asyncio.gather(*(fence(settings, one) for one in _ids(name)))
 
 
 def _ids(name: str) -> list[str]:
     return [f"{name}-{number}" for number in range(_PRODUCERS)]
 
 
-async def dropped(producer: AIOKafkaProducer, has_transaction: bool) -> None:
+async def dropped(producer: TransactionalProducer, has_transaction: bool) -> None:
     """Stop a producer, and abort the transaction that it may have open, or readers wait for it."""
     try:
         async with asyncio.timeout(COMMIT_S):
             if has_transaction:
-                await producer.abort_transaction()
+                await producer.abort()
     except Exception as error:
         # A broken or fenced producer cannot abort. The next owner's start settles the transaction,
         # or has done so already.
         logger.info("lane.not_aborted", extra={"why": type(error).__name__})
     finally:
-        await stop(producer)
+        await stop(producer.inner)
 
 
 def _fail(fate: asyncio.Future[bool], why: Exception) -> None:

@@ -6,22 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from processor.config import Settings
 from processor.errors import StoreUnavailable
-from processor.kafka.copying import MOST_BYTES
-from processor.kafka.lanes.lane_output import LaneOutput, announce, send
-from processor.kafka.lanes.round_trips import ask_for_both
-from processor.kafka.lanes.source_reader import REQUEST_S
-from processor.kafka.starting import start, stop
+from processor.kafka.lanes.lane_output import LaneOutput
+from processor.kafka.lanes.transactional_producers import TransactionalProducer
 from processor.metrics import LaneMetrics
 
-# For a killed worker's last transaction: readers wait for its end. Brokers look for expired
-# transactions every ten seconds.
-_TRANSACTION_TIMEOUT_MS = 5_000
-_MAX_REQUEST_BYTES = 1 << 22
 _LOOK_S = 2.0  # for a part's last look, as the other parts wait for it
 
 
@@ -56,38 +48,8 @@ class Refused(Exception):
         self.why = why
 
 
-def transactional(
-    settings: Settings, transactional_id: str, request_s: float = REQUEST_S
-) -> AIOKafkaProducer:
-    """A producer for the transactions of lanes; start it with ``starting``."""
-    producer = AIOKafkaProducer(
-        **settings.kafka(request_s=request_s),
-        transactional_id=transactional_id,
-        transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS,
-        retry_backoff_ms=5,
-        linger_ms=0,
-        max_batch_size=MOST_BYTES,
-        max_request_size=_MAX_REQUEST_BYTES,
-    )
-    ask_for_both(producer)
-    return producer
-
-
-async def fence(settings: Settings, transactional_id: str) -> None:
-    """Keep a producer from committing, and settle the transaction that it left open.
-
-    Raises:
-        aiokafka.errors.KafkaError: no broker answers.
-    """
-    producer = transactional(settings, transactional_id)
-    try:
-        await start(producer)
-    finally:
-        await stop(producer)
-
-
 async def transact(
-    producer: AIOKafkaProducer,
+    producer: TransactionalProducer,
     group: str,
     parts: Sequence[Part],
     metrics: LaneMetrics,
@@ -114,30 +76,30 @@ async def transact(
             part.at_step(step)
 
     at_step("begin")
-    await producer.begin_transaction()
-    await announce(producer, outputs)
-    # Offsets first: this keeps the broker from answering the first batch with a retry. Both at
-    # once would, too: a broker checks one request of a transaction at a time.
     offsets = {tp: offset for part in parts for tp, offset in part.offsets.items()}
-    await producer.send_offsets_to_transaction(offsets, group)
+    await producer.begin(outputs, offsets, group)
     has_begun()
     if written:
         at_step("emit")
         with metrics.emit.time():
-            await send(producer, outputs)
+            await producer.emit(outputs)
         at_step("last_look")
-        with metrics.last_look.time():
-            why = await _refused(written)
-        if why:
-            await producer.abort_transaction()
-            raise Refused(why)
+    looking = asyncio.ensure_future(_refused(written, metrics))
+    try:
+        await producer.prepare()
+        why = await looking
+    finally:
+        looking.cancel()
+    if why:
+        await producer.abort()
+        raise Refused(why)
     at_step("commit")
     with metrics.commit.time():
-        await producer.commit_transaction()
+        await producer.commit()
     at_step("committed_batch")
 
 
-async def _refused(parts: Sequence[Part]) -> dict[Part, Exception | None]:
+async def _refused(parts: Sequence[Part], metrics: LaneMetrics) -> dict[Part, Exception | None]:
     found: dict[Part, Exception | None] = {}
 
     async def look(part: Part) -> None:
@@ -150,5 +112,7 @@ async def _refused(parts: Sequence[Part]) -> dict[Part, Exception | None]:
         except Exception as error:
             found[part] = error
 
-    await asyncio.gather(*map(look, parts))
+    if parts:
+        with metrics.last_look.time():
+            await asyncio.gather(*map(look, parts))
     return found

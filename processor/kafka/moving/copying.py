@@ -22,7 +22,7 @@ from processor.core.partitions import partitions_of
 from processor.errors import BrokerUnavailable, Fenced
 from processor.kafka.groups import committed_of, group_view
 from processor.kafka.lanes.shared_transactions import fence_writers
-from processor.kafka.lanes.transactions import fence
+from processor.kafka.lanes.transactional_producers import fence
 from processor.kafka.moving.merged import Merged, Offsets, Order
 from processor.kafka.ports import Consumer, RecordBatch
 from processor.kafka.reading import reader

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from aiokafka import TopicPartition
 
 from processor.config import Role, Settings
 from processor.kafka.lanes.shared_transactions import fence_writers
+from processor.kafka.lanes.supervisor import Lanes
 from processor.kafka.lanes.transactional_producers import fence
 from processor.worker.runtime import Runtime
 from tests.clinic import a_send, a_text
@@ -99,6 +100,23 @@ async def test_a_partition_that_stays_is_not_taken_again_when_a_worker_joins_and
         # Its own producer wrote the first batch, and the two of the relay all others.
         assert own not in others
         assert len(set(others)) in (1, 2)
+
+
+async def test_a_worker_can_commit_for_all_lanes_before_it_has_any(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    can_commit: list[bool] = []
+    assign = Lanes.assign
+
+    def noted(lanes: Lanes, assigned: Iterable[TopicPartition]) -> None:
+        can_commit.append(lanes._shared._relay is not None)
+        assign(lanes, assigned)
+
+    monkeypatch.setattr(Lanes, "assign", noted)
+    async with running(settings) as one:
+        await ready(one)
+    assert len(can_commit) >= len(ROLES)
+    assert all(can_commit)
 
 
 @asynccontextmanager

@@ -238,6 +238,8 @@ class Lanes:
     async def _be(self, member: Membership, reader: SourceReader) -> None:
         await self._prepared()
         await reader.start()
+        if self._lane.is_fenced:
+            await self._shared.name()  # now: a partition that moves here must not wait for it
         self._member, self._reader = member, reader
         await start(member)
         watches = [asyncio.ensure_future(one.watch()) for one in (member, reader)]

@@ -28,6 +28,7 @@ DEADLINE_S = 120.0
 _HOLD_S = 3.0
 _LOOK_S = 0.25
 _ASK_S = 2.0
+_COMPILES_AGAIN = "PYTHONDONTWRITEBYTECODE"
 _ROOT = Path(__file__).resolve().parents[1]
 _PORT = re.compile(r"web +\| http://localhost:(\d+)/")
 _TAKEN = re.compile(r"^(\S+)Z .*lane\.taken group=\S*(match|gate) partition=(\d+) ", re.MULTILINE)
@@ -91,7 +92,9 @@ def version(named: str) -> Iterator[Version]:
 
 
 def _environment(settings: Settings, version: Version) -> dict[str, str]:
-    return os.environ | {
+    # An installed worker does not compile its modules at each start.
+    inherited = {name: value for name, value in os.environ.items() if name != _COMPILES_AGAIN}
+    return inherited | {
         "OPTOUT_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
         "OPTOUT_REDIS_URL": settings.redis_url,
         "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from processor.suspicion.company import companies
 from processor.suspicion.glance import Glance
-from processor.suspicion.keywords import Keywords, compiled
+from processor.suspicion.keywords import Keywords, compiled, is_other_word
+from processor.suspicion.lexicon import languages_of, lexicons
 from processor.suspicion.phrases import phrase_in
 from processor.suspicion.reading import capped, tokens_of
 from processor.suspicion.score import model, score_of
@@ -22,6 +24,14 @@ def assess(body: str, words: StopWords) -> Suspicion | None:
     """
     text = capped(body)
     return _assessed(text, compiled(words), text == body)
+
+
+def load() -> None:
+    """Read all that the package ships. It takes half a second, which else the first texts wait."""
+    for once in (lexicons, companies, model, _glance):
+        once()
+    languages_of(("stop",))
+    is_other_word("stop")
 
 
 @lru_cache(maxsize=4_096)  # people write the same few words

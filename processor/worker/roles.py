@@ -20,6 +20,7 @@ from processor.stages.hearing import Ear
 from processor.stages.match_inbound import MatchDependencies, MatchInbound
 from processor.stages.send_by_carriers import SendByCarriers
 from processor.stores.measured_block_list import MeasuredBlockList
+from processor.suspicion.assess import load
 from processor.webhooks import descriptors
 from processor.webhooks.circuit import CircuitRules
 from processor.webhooks.endpoint import Endpoints, Rules
@@ -44,6 +45,8 @@ def lanes_of(shared: Shared) -> dict[str, Lanes]:
 
 def match_lanes(shared: Shared) -> Lanes:
     """Read what recipients send: keywords, block changes, replies, notifications."""
+    load()  # now, before any lane of this process works
+    ear = Ear()
     needs = MatchDependencies(
         partitions=shared.settings.partitions,
         topics=shared.topics,
@@ -56,15 +59,15 @@ def match_lanes(shared: Shared) -> Lanes:
         metrics=MatchMetrics(shared.metrics),
         traces=shared.traces("match"),
         handled=shared.handled,
-        ear=Ear(),
+        ear=ear,
         at_step=shared.at_step,
     )
-    return _lanes(
-        shared,
-        "match",
-        lambda partition: MatchInbound(partition, needs),
-        shared.services.wait_loaded,
-    )
+
+    async def prepared() -> None:
+        await shared.services.wait_loaded()
+        ear.glance(shared.services.directory)
+
+    return _lanes(shared, "match", lambda partition: MatchInbound(partition, needs), prepared)
 
 
 def gate_lanes(shared: Shared) -> Lanes:

@@ -17,9 +17,12 @@ import pytest
 from aiokafka import TopicPartition
 
 from processor.config import Role, Settings
+from processor.core.services import Directory
 from processor.kafka.lanes.shared_transactions import fence_writers
 from processor.kafka.lanes.supervisor import Lanes
 from processor.kafka.lanes.transactional_producers import fence
+from processor.stages.hearing import Ear
+from processor.wire.screening import Glances
 from processor.worker.runtime import Runtime
 from tests.clinic import a_send, a_text
 from tests.crash.sharing import patient, ready, shared
@@ -102,21 +105,28 @@ async def test_a_partition_that_stays_is_not_taken_again_when_a_worker_joins_and
         assert len(set(others)) in (1, 2)
 
 
-async def test_a_worker_can_commit_for_all_lanes_before_it_has_any(
+async def test_no_partition_waits_for_what_can_be_done_before_it_comes(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    can_commit: list[bool] = []
-    assign = Lanes.assign
+    made_for: list[Directory] = []
+    prepared: list[tuple[bool, bool]] = []
+    glance, assign = Ear.glance, Lanes.assign
+
+    def noted_glance(ear: Ear, directory: Directory) -> Glances:
+        made_for.append(directory)
+        return glance(ear, directory)
 
     def noted(lanes: Lanes, assigned: Iterable[TopicPartition]) -> None:
-        can_commit.append(lanes._shared._relay is not None)
+        is_match = lanes._group.endswith("match")
+        prepared.append((lanes._shared._relay is not None, not is_match or bool(made_for)))
         assign(lanes, assigned)
 
+    monkeypatch.setattr(Ear, "glance", noted_glance)
     monkeypatch.setattr(Lanes, "assign", noted)
     async with running(settings) as one:
         await ready(one)
-    assert len(can_commit) >= len(ROLES)
-    assert all(can_commit)
+    assert len(prepared) >= len(ROLES)
+    assert set(prepared) == {(True, True)}
 
 
 @asynccontextmanager

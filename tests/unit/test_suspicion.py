@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,20 @@ from processor.suspicion.values import SuspicionTier
 from tests.suspicion import requests, texts
 from tests.suspicion.in_force import every_word, words_of
 
+READS_NO_MORE = """
+import json, sys, tomllib
+from processor.suspicion import assess, company, keywords, lexicon
+
+def refuse(*args):
+    raise AssertionError("read late")
+
+assess.load()
+json.loads = tomllib.loads = refuse
+for module in (company, keywords, lexicon):
+    module.expressions = module.documents = refuse
+for text in sys.argv[1:]:
+    assess.assess(text, {"stop": frozenset({"en"}), "halt": frozenset()})
+"""
 FIELD_CASES = Path(__file__).parents[1] / "field" / "cases.jsonl"
 SUSPECTED = {
     "en": (
@@ -177,3 +193,12 @@ def test_a_long_body_has_its_request_at_either_end() -> None:
     assert assess(f"{story}. Stop texting me.", words) is not None
     assert assess(f"Stop texting me. {story}", words) is not None
     assert assess(story, words) is None
+
+
+def test_once_loaded_no_text_waits_for_data() -> None:
+    given = [text for each in SUSPECTED.values() for text in each]
+    asked = subprocess.run(
+        [sys.executable, "-c", READS_NO_MORE, *given], check=False, capture_output=True, text=True
+    )
+    assert asked.stderr == ""
+    assert asked.returncode == 0

@@ -78,12 +78,12 @@ async def transact(
     at_step("begin")
     offsets = {tp: offset for part in parts for tp, offset in part.offsets.items()}
     await producer.begin(outputs, offsets, group)
-    has_begun()
     if written:
         at_step("emit")
         with metrics.emit.time():
             await producer.emit(outputs)
         at_step("last_look")
+    has_begun()
     looking = asyncio.ensure_future(_refused(written, metrics))
     try:
         await producer.prepare()

@@ -6,9 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
@@ -253,3 +255,37 @@ async def test_what_a_cancelled_lane_still_waited_with_is_not_committed(made: Ma
     assert await first
     assert await made.shared.commit(other, made.part(1, b"next"))
     assert await made.replies() == [b"first", b"next"]
+
+
+class Lossy:
+    """A client that loses the first answer to each kind of request."""
+
+    def __init__(self, client: Any) -> None:
+        self.lost: set[str] = set()
+        self._really = client.send
+        client.send = self
+
+    async def __call__(self, node: int, request: Any, **where: Any) -> Any:
+        answer = await self._really(node, request, **where)
+        if (kind := type(request).__name__) not in self.lost:
+            self.lost.add(kind)
+            raise KafkaConnectionError("the answer was lost")
+        return answer
+
+
+@pytest.mark.parametrize("producers", [ImplicitProducer], indirect=True)
+async def test_a_request_whose_answer_is_lost_has_its_effect_once(made: Made) -> None:
+    [seat] = await made.seats(0)
+    relay = made.shared._relay
+    assert relay is not None
+    for _ in relay._producers:  # they know their coordinators, and the topics
+        assert await made.shared.commit(seat, made.part(0, b"before"))
+    lossy = [Lossy(producer.inner.client) for producer in relay._producers]
+    for number in range(4):
+        assert await made.shared.commit(seat, made.part(0, b"%d" % number))
+    seat.check()
+    assert await made.replies() == [b"0", b"1", b"2", b"3", b"before", b"before"]
+    assert await made.moved() == {0}
+    assert [one.lost for one in lossy] == 2 * [
+        {"Produce", "CommitOffsets", "EndTransaction", "FindCoordinatorRequest"}
+    ]

@@ -12,11 +12,14 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalOperation, ProducerFenced
 
 from processor.config import Settings
-from processor.kafka.lanes import partition_lane
+from processor.kafka.lanes import partition_lane, supervisor
 from processor.kafka.lanes.assignor import Owned
+from processor.kafka.lanes.exactly_once import Lane
 from processor.kafka.lanes.lane_output import LaneOutput, send
 from processor.kafka.lanes.membership import _Sticky
 from processor.kafka.lanes.partition_lane import LaneContext, PartitionLane, Stopped, given_up
+from processor.kafka.lanes.shared_transactions import SharedTransactions
+from processor.kafka.lanes.source_reader import SourceReader
 from processor.kafka.lanes.supervisor import Lanes
 from processor.metrics import LaneMetrics, Metrics
 
@@ -298,3 +301,32 @@ async def test_a_lane_that_hangs_as_it_is_taken_keeps_no_other_waiting(
     assert not takes.locked()
     await takes.acquire()
     assert takes.locked()  # each gave its turn back once
+
+
+async def test_a_member_whose_shared_producers_do_not_start_says_so_and_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: list[None] = []
+
+    async def is_ready(reader: object) -> None:
+        pass
+
+    async def hangs(shared: object) -> str:
+        tries.append(None)
+        await asyncio.Event().wait()
+        return ""
+
+    monkeypatch.setattr(supervisor, "START_S", 0.01)
+    monkeypatch.setattr(supervisor, "_REJOIN_S", (0.01, 0.01))
+    monkeypatch.setattr(SourceReader, "start", is_ready)
+    monkeypatch.setattr(SourceReader, "close", is_ready)
+    monkeypatch.setattr(SharedTransactions, "name", hangs)
+    lanes = a_member("inbound", lane=Lane)
+    running = asyncio.create_task(lanes.run())
+    async with asyncio.timeout(30):
+        while len(tries) < 3:
+            await asyncio.sleep(0.01)
+    lanes.stop()
+    await running
+    assert not lanes.joined
+    assert lanes.failed == "Kafka: TimeoutError"

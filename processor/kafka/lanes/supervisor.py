@@ -21,7 +21,13 @@ from processor.kafka.failures import in_words
 from processor.kafka.lanes.exactly_once import Lane
 from processor.kafka.lanes.lane_state import LaneState
 from processor.kafka.lanes.membership import Membership
-from processor.kafka.lanes.partition_lane import LaneContext, PartitionLane, Waits, given_up
+from processor.kafka.lanes.partition_lane import (
+    START_S,
+    LaneContext,
+    PartitionLane,
+    Waits,
+    given_up,
+)
 from processor.kafka.lanes.shared_transactions import SharedTransactions
 from processor.kafka.lanes.source_reader import SourceReader
 from processor.kafka.offset_protocol import log_ends
@@ -239,7 +245,9 @@ class Lanes:
         await self._prepared()
         await reader.start()
         if self._lane.is_fenced:
-            await self._shared.name()  # now: a partition that moves here must not wait for it
+            # Now, as a partition that moves here must not wait for it.
+            async with asyncio.timeout(START_S):
+                await self._shared.name()
         self._member, self._reader = member, reader
         await start(member)
         watches = [asyncio.ensure_future(one.watch()) for one in (member, reader)]

@@ -62,7 +62,7 @@ async def transact(
         group: the consumer group.
         parts: of different partitions.
         metrics: of the role.
-        has_begun: called when only the outputs and the commit are left to do.
+        has_begun: called when the outputs are written, so that another may begin.
 
     Raises:
         Refused: the transaction is aborted.

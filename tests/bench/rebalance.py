@@ -144,6 +144,9 @@ async def come_and_go(stage: Stage, plan: Plan) -> None:
     await second.start()
     await stage.settled(first, second)
     async with trickle(stage.settings, plan.rate, plan.more):
+        await third.launch()  # not measured: a new broker is slow at the first rebalance
+        await stage.settled(first, second, third)
+        await third.stop()
         await stage.settled(first, second)
         async with stage.window("nothing"):
             await asyncio.sleep(_QUIET_S)

@@ -236,9 +236,12 @@ class Lanes:
             self._member, self._reader, self.joined = None, None, False
             for task in (*waits, being):
                 await given_up(task)
-            await self.let_go()
+            if self._lane.is_fenced:  # the next owner waits for what is in hand
+                await asyncio.gather(self.let_go(), stop(member))
+            else:
+                await self.let_go()
+                await stop(member)
             await self._shared.close()
-            await stop(member)
             await reader.close()
 
     async def _be(self, member: Membership, reader: SourceReader) -> None:

@@ -14,6 +14,7 @@ from aiokafka.errors import IllegalOperation, ProducerFenced
 from processor.config import Settings
 from processor.kafka.lanes import partition_lane, supervisor
 from processor.kafka.lanes.assignor import Owned
+from processor.kafka.lanes.at_least_once import DeliveryLane
 from processor.kafka.lanes.exactly_once import Lane
 from processor.kafka.lanes.lane_output import LaneOutput, send
 from processor.kafka.lanes.membership import _Sticky
@@ -330,3 +331,34 @@ async def test_a_member_whose_shared_producers_do_not_start_says_so_and_tries_ag
     await running
     assert not lanes.joined
     assert lanes.failed == "Kafka: TimeoutError"
+
+
+@pytest.mark.parametrize(
+    ("lane", "expected"),
+    [
+        (Lane, ["lanes end", "the member leaves", "lanes have ended"]),
+        (DeliveryLane, ["lanes end", "lanes have ended", "the member leaves"]),
+    ],
+)
+async def test_a_member_leaves_while_its_lanes_end_if_the_next_owners_wait_for_them(
+    monkeypatch: pytest.MonkeyPatch, lane: type[PartitionLane[Any]], expected: list[str]
+) -> None:
+    seen: list[str] = []
+
+    async def be(lanes: Lanes, member: object, reader: object) -> None:
+        lanes.stop()
+        await asyncio.Event().wait()
+
+    async def let_go(lanes: Lanes) -> None:
+        seen.append("lanes end")
+        await asyncio.sleep(0.01)
+        seen.append("lanes have ended")
+
+    async def stop(member: object) -> None:
+        seen.append("the member leaves")
+
+    monkeypatch.setattr(Lanes, "_be", be)
+    monkeypatch.setattr(Lanes, "let_go", let_go)
+    monkeypatch.setattr(supervisor, "stop", stop)
+    await a_member("inbound", lane=lane).run()
+    assert seen == expected
